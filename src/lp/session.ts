@@ -1,0 +1,91 @@
+/**
+ * The gateway's side of a protocol version as the shard sees it: records of handshakes, sessions, families. Each version
+ * implements these; nothing outside its folder asks which one runs. Everything here is sans-IO: what is to be done leaves
+ * through `Effects`, which belong to the packet or message that is being handled.
+ */
+import type { DropReason } from './drop-reason.ts';
+import type { Now } from './time.ts';
+import type { Forward, ForwardResponse } from './wire/application-frame.ts';
+
+/** Work that must wait: it leaves the shard, and its answer comes back through `SessionFamily.answer`. */
+export type ApplicationRequest =
+  | { readonly kind: 'registration'; readonly requestId: number; readonly body: Uint8Array }
+  | { readonly kind: 'forward'; readonly requestId: number; readonly forward: Forward };
+
+export type ApplicationAnswer =
+  | { readonly kind: 'registration'; readonly body: Uint8Array }
+  | { readonly kind: 'forward'; readonly response: ForwardResponse }
+  | { readonly kind: 'failure'; readonly code: number; readonly text: string };
+
+/** What the handling of one packet, answer or tick brings about. */
+export interface Effects {
+  /** A packet to the connection that brought the request. */
+  reply(packet: Uint8Array): void;
+  /** The request leaves; false when no more may wait, and then nothing was done. */
+  request(family: SessionFamily, request: ApplicationRequest): boolean;
+  /** The index is routed to this shard from now on. */
+  addSession(session: GatewaySession): void;
+  /** The index is free. */
+  removeSession(session: GatewaySession): void;
+  /** No session of the family is left but demoted ones. */
+  familyEnded(family: SessionFamily): void;
+  /** The reply to an H3 waits for its early frame's answer: `settleEarly` is due at this time. */
+  earlyReplyPending(family: SessionFamily, deadlineMs: number): void;
+}
+
+export interface GatewaySession {
+  readonly index: number;
+  readonly family: SessionFamily;
+  /** A packet for this index: acted upon, or dropped for a reason. The packet's bytes are overwritten (opened in place). */
+  receive(packet: Uint8Array, now: Now, effects: Effects): DropReason | undefined;
+  /** §7: holds at lookup as at the sweep. */
+  expired(nowMs: number): boolean;
+  /** Wipes and leaves the table; ends the family when this was its newest session. */
+  expire(effects: Effects): void;
+}
+
+export interface SessionFamily {
+  /** Unique within the shard. */
+  readonly id: number;
+  /** Admission's number of the address whose H1 made the family. */
+  readonly source: number;
+  answer(requestId: number, answer: ApplicationAnswer, now: Now, effects: Effects): void;
+  /** The second that an H3's reply may wait is over: sends the Ack unless the answer was there before. */
+  settleEarly(effects: Effects): void;
+}
+
+/** What admission says of the source of a handshake packet (lp2.md §4.5). */
+export interface HandshakeAdmission {
+  readonly source: number;
+  /** A token of the source's bucket was taken for this H1. */
+  readonly token: boolean;
+  /** A session's place was reserved for this H1. */
+  readonly session: boolean;
+  readonly retryAfterSeconds: number;
+}
+
+export type RecordOutcome =
+  | { readonly kind: 'drop'; readonly reason: DropReason }
+  /** A hint or a refusal (Error, Busy): the packet was no valid one. */
+  | { readonly kind: 'refused'; readonly packet: Uint8Array; readonly repeat: boolean }
+  /** A valid packet. `state`: an H1 read for the first time; it holds the session's place until it ends. */
+  | { readonly kind: 'reply'; readonly packet: Uint8Array; readonly repeat: boolean; readonly state: boolean }
+  /** An H3 was accepted: the session is in the table. Its reply leaves through the effects, at once or later. */
+  | { readonly kind: 'accepted' };
+
+export interface HandshakeRecord {
+  readonly index: number;
+  readonly source: number;
+  readonly createdMs: number;
+  /** Whether an H1 that reads has taken a place; the oldest records that hold none make room at the cap. */
+  readonly holdsH1: boolean;
+  /** Session indices that are reserved by an H2 and not yet taken by an H3. */
+  reservedIndices(): readonly number[];
+  /** Whether this ClientHello content is the one that made the record. */
+  sameHello(content: Uint8Array): boolean;
+  /** The stored reply to the ClientHello. */
+  readonly helloReply: Uint8Array;
+  /** A packet on the handshake index. */
+  receive(packet: Uint8Array, admission: HandshakeAdmission, now: Now, effects: Effects): RecordOutcome;
+  wipe(): void;
+}

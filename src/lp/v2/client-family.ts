@@ -1,0 +1,322 @@
+/**
+ * The client's side of a session family (lp2.md §5, §6): seals on the newest session, opens on all that still live, and
+ * rekeys. Time is an argument: `tick` gives what is to be repeated, `nextTickMs` says when to ask again.
+ *
+ * Invariants: one session seals, the newest; one attempt is outstanding at most; a parent is demoted as soon as a packet
+ * of its child was opened, and its chain is wiped.
+ */
+import type { CryptoProvider, KemSecretKey, RandomSource } from '../crypto/provider.ts';
+import type { DropReason } from '../drop-reason.ts';
+import type { Now } from '../time.ts';
+import { concat, readLe32, writeLe32 } from '../wire/bytes.ts';
+import { contentOf, isSessionIndex, MIN_PACKET_LENGTH, receiverIndex, TYPE, typeOf } from '../wire/packet.ts';
+import { wellFormed } from './gateway-session.ts';
+import {
+  type SessionSecrets,
+  sessionSecrets,
+  subsessionPrologue,
+  subsessionPsk,
+  subsessionRoot,
+  wipeSecrets,
+} from './key-schedule.ts';
+import { KkInitiator, type KkResult } from './noise-kk.ts';
+import { REPEAT_DELAYS_MS } from './repeats.ts';
+import { TRANSPORT_BYTES, Transport } from './transport.ts';
+
+const DEMOTED_TTL_MS = 60_000;
+const READY_FIRST_MS = 1_000;
+const READY_MAX_MS = 30_000;
+/** Rule 6: the next attempt comes at the earliest so long after an Abort. */
+const AFTER_ABORT_MS = 10_000;
+const EMPTY = new Uint8Array(0);
+const NEVER = Number.POSITIVE_INFINITY;
+
+export interface ClientKeys {
+  /** The client's X25519 static secret; wiped by `wipe`. */
+  readonly staticSecret: Uint8Array;
+  readonly staticPublic: Uint8Array;
+  /** The gateway's X25519 static key. */
+  readonly gatewayStatic: Uint8Array;
+}
+
+/** old: a KK2 was taken, nothing of the child opened yet. demoted: opens until `untilMs`. */
+type ClientPlace =
+  | { readonly kind: 'live' }
+  | { readonly kind: 'old' }
+  | { readonly kind: 'demoted'; readonly untilMs: number };
+
+interface ClientSession {
+  readonly transport: Transport;
+  place: ClientPlace;
+  /** Number of the last attempt in this session. */
+  attempts: number;
+}
+
+/** An unanswered KK1. */
+interface Attempt {
+  readonly n: number;
+  readonly noise: KkInitiator;
+  readonly kk1Content: Uint8Array;
+  readonly kem: KemSecretKey | undefined;
+  repeats: number;
+  nextMs: number;
+}
+
+interface UnconfirmedReady {
+  readonly parent: ClientSession;
+  delayMs: number;
+  nextMs: number;
+}
+
+export type ClientReceived =
+  | { readonly kind: 'drop'; readonly reason: DropReason }
+  | { readonly kind: 'frame'; readonly bytes: Uint8Array }
+  /** Opened; it asks for nothing. */
+  | { readonly kind: 'opened' }
+  | { readonly kind: 'rekeyAsked' }
+  /** The packets are to be sent: Ready on the new session. */
+  | { readonly kind: 'rekeyed'; readonly packets: readonly Uint8Array[] }
+  | { readonly kind: 'aborted' }
+  | { readonly kind: 'closed' };
+
+const OPENED: ClientReceived = { kind: 'opened' };
+
+export class ClientFamily {
+  /** Sessions made by rekeying. */
+  rekeys = 0;
+  private readonly crypto: CryptoProvider;
+  private readonly keys: ClientKeys;
+  private readonly sessions = new Map<number, ClientSession>();
+  private current: ClientSession;
+  private attempt: Attempt | undefined;
+  private ready: UnconfirmedReady | undefined;
+  private notBeforeMs = Number.NEGATIVE_INFINITY;
+  private ended = false;
+
+  /** Takes over `keys.staticSecret`. Copies the secrets. */
+  constructor(crypto: CryptoProvider, keys: ClientKeys, index: number, secrets: SessionSecrets) {
+    this.crypto = crypto;
+    this.keys = keys;
+    this.current = this.addSession(index, secrets);
+  }
+
+  get index(): number {
+    return this.current.transport.index;
+  }
+
+  get open(): boolean {
+    return !this.ended;
+  }
+
+  /** Whether a packet with this index may be one of the family's. */
+  owns(index: number): boolean {
+    return this.sessions.has(index);
+  }
+
+  get rekeying(): boolean {
+    return this.attempt !== undefined;
+  }
+
+  /** Rule 7: on the newest session. `undefined` when the family has ended or cannot seal it. */
+  sealFrame(frame: Uint8Array): Uint8Array | undefined {
+    return this.ended ? undefined : this.current.transport.seal(this.crypto, TYPE.encryptedData, frame);
+  }
+
+  /** Close, to be sent as the last packet: the family ends. */
+  close(): Uint8Array | undefined {
+    if (this.ended) return undefined;
+    const packet = this.current.transport.seal(this.crypto, TYPE.close, EMPTY);
+    this.wipe();
+    return packet;
+  }
+
+  /** The packet's bytes are overwritten (opened in place). */
+  receive(packet: Uint8Array, now: Now): ClientReceived {
+    if (packet.length < MIN_PACKET_LENGTH) return { kind: 'drop', reason: 'length' };
+    const session = this.find(receiverIndex(packet), now.monotonicMs);
+    if (session === undefined) return { kind: 'drop', reason: 'unknown_index' };
+    const failed = session.transport.open(this.crypto, packet);
+    if (failed !== undefined) return { kind: 'drop', reason: failed };
+    const type = typeOf(packet);
+    const content = contentOf(packet);
+    if (!wellFormed(type, content.length)) return { kind: 'drop', reason: 'content' };
+    if (type === TYPE.subsessionKk2) return this.receiveKk2(session, content, now);
+    this.opened(session, now.monotonicMs);
+    return this.act(session, type, content, now);
+  }
+
+  /**
+   * Starts an attempt: the KK1 to send. `undefined` while one is outstanding, within 10 s of an Abort, before the last
+   * new session was confirmed, and when the family cannot seal.
+   */
+  startRekey(withKem: boolean, random: RandomSource, now: Now): Uint8Array | undefined {
+    if (this.ended || this.attempt !== undefined || now.monotonicMs < this.notBeforeMs) return undefined;
+    const { transport } = this.current;
+    this.current.attempts++;
+    const n = this.current.attempts;
+    const psk = subsessionPsk(this.crypto, transport.chain, n);
+    const ephemeral = new Uint8Array(32);
+    random.fill(ephemeral);
+    const keys = {
+      staticSecret: this.keys.staticSecret,
+      initiatorStatic: this.keys.staticPublic,
+      responderStatic: this.keys.gatewayStatic,
+    };
+    const noise = new KkInitiator(this.crypto, subsessionPrologue(transport.index, n), keys, psk, ephemeral);
+    psk.fill(0);
+    const kem = withKem ? this.makeRatchetKey(random) : undefined;
+    const payload = kem === undefined ? Uint8Array.of(0) : concat(Uint8Array.of(1), kem.publicKey.bytes);
+    const message = noise.writeMessage1(payload);
+    if (message === undefined) return undefined;
+    const number = new Uint8Array(4);
+    writeLe32(number, 0, n);
+    const kk1Content = concat(number, message);
+    const first = REPEAT_DELAYS_MS[0] ?? NEVER;
+    this.attempt = { n, noise, kk1Content, kem, repeats: 0, nextMs: now.monotonicMs + first };
+    return transport.seal(this.crypto, TYPE.subsessionKk1, kk1Content);
+  }
+
+  /** What is due: repeats of KK1 (rule 6) and Ready (rule 3). */
+  tick(now: Now): Uint8Array[] {
+    if (this.ended) return [];
+    const packets: Uint8Array[] = [];
+    const { attempt, ready } = this;
+    if (attempt !== undefined && now.monotonicMs >= attempt.nextMs) this.repeatKk1(attempt, now, packets);
+    if (ready !== undefined && now.monotonicMs >= ready.nextMs) {
+      ready.delayMs = Math.min(2 * ready.delayMs, READY_MAX_MS);
+      ready.nextMs = now.monotonicMs + ready.delayMs;
+      pushSealed(packets, this.current.transport.seal(this.crypto, TYPE.subsessionReady, EMPTY));
+    }
+    for (const session of this.sessions.values()) this.find(session.transport.index, now.monotonicMs);
+    return packets;
+  }
+
+  /** Monotonic time of the next `tick`; infinite when nothing is due. */
+  nextTickMs(): number {
+    return Math.min(this.attempt?.nextMs ?? NEVER, this.ready?.nextMs ?? NEVER);
+  }
+
+  wipe(): void {
+    this.ended = true;
+    this.dropAttempt();
+    for (const session of this.sessions.values()) session.transport.wipe();
+    this.sessions.clear();
+    this.keys.staticSecret.fill(0);
+  }
+
+  private act(session: ClientSession, type: number, content: Uint8Array, now: Now): ClientReceived {
+    switch (type) {
+      case TYPE.encryptedData:
+        return { kind: 'frame', bytes: content };
+      case TYPE.subsessionRequest:
+        return { kind: 'rekeyAsked' };
+      case TYPE.subsessionAbort:
+        return this.receiveAbort(session, readLe32(content, 0), now);
+      case TYPE.close:
+        if (session.place.kind !== 'live') return OPENED;
+        this.wipe();
+        return { kind: 'closed' };
+      default:
+        return OPENED;
+    }
+  }
+
+  /** Rule 3: only for the unanswered attempt. */
+  private receiveAbort(session: ClientSession, n: number, now: Now): ClientReceived {
+    if (session !== this.current || this.attempt?.n !== n) return OPENED;
+    this.dropAttempt();
+    this.notBeforeMs = now.monotonicMs + AFTER_ABORT_MS;
+    return { kind: 'aborted' };
+  }
+
+  private receiveKk2(session: ClientSession, content: Uint8Array, now: Now): ClientReceived {
+    const { attempt } = this;
+    if (session !== this.current || attempt === undefined || attempt.n !== readLe32(content, 0)) {
+      this.opened(session, now.monotonicMs);
+      return { kind: 'drop', reason: 'no_kk' };
+    }
+    const result = attempt.noise.readMessage2(content.subarray(4));
+    if (result === undefined) return { kind: 'drop', reason: 'handshake_failed' };
+    const secrets = this.deriveChild(attempt, session, result);
+    result.chainingKey.fill(0);
+    if (secrets === undefined) return { kind: 'drop', reason: 'handshake_failed' };
+    this.opened(session, now.monotonicMs);
+    this.dropAttempt();
+    session.place = { kind: 'old' };
+    this.current = this.addSession(readLe32(result.payload, 0), secrets);
+    wipeSecrets(secrets);
+    this.rekeys++;
+    this.ready = { parent: session, delayMs: READY_FIRST_MS, nextMs: now.monotonicMs + READY_FIRST_MS };
+    const packets: Uint8Array[] = [];
+    pushSealed(packets, this.current.transport.seal(this.crypto, TYPE.subsessionReady, EMPTY));
+    return { kind: 'rekeyed', packets };
+  }
+
+  /** `undefined` for a new index without bit 31 or in use, and for a ciphertext that came uncalled or is missing. */
+  private deriveChild(attempt: Attempt, parent: ClientSession, result: KkResult): SessionSecrets | undefined {
+    const { payload } = result;
+    const expected = 4 + (attempt.kem === undefined ? 0 : this.crypto.kems['ml-kem-768'].ciphertextLength);
+    if (payload.length !== expected) return undefined;
+    const newIndex = readLe32(payload, 0);
+    if (!isSessionIndex(newIndex) || this.sessions.has(newIndex)) return undefined;
+    const sharedSecret = attempt.kem?.decapsulate(payload.subarray(4));
+    if (attempt.kem !== undefined && sharedSecret === undefined) return undefined;
+    const root = subsessionRoot(this.crypto, result.chainingKey, result.handshakeHash, sharedSecret);
+    sharedSecret?.fill(0);
+    return sessionSecrets(this.crypto, root, parent.transport.chain);
+  }
+
+  /** Rule 5: a packet of the new session demotes its parent. */
+  private opened(session: ClientSession, nowMs: number): void {
+    const { ready } = this;
+    if (ready === undefined || session !== this.current) return;
+    this.ready = undefined;
+    ready.parent.place = { kind: 'demoted', untilMs: nowMs + DEMOTED_TTL_MS };
+    ready.parent.transport.wipeChain();
+  }
+
+  private repeatKk1(attempt: Attempt, now: Now, packets: Uint8Array[]): void {
+    if (attempt.repeats >= REPEAT_DELAYS_MS.length) {
+      this.dropAttempt();
+      return;
+    }
+    attempt.repeats++;
+    attempt.nextMs = now.monotonicMs + (REPEAT_DELAYS_MS[attempt.repeats] ?? REPEAT_DELAYS_MS[0] ?? NEVER);
+    pushSealed(packets, this.current.transport.seal(this.crypto, TYPE.subsessionKk1, attempt.kk1Content));
+  }
+
+  private dropAttempt(): void {
+    this.attempt?.noise.wipe();
+    this.attempt?.kem?.wipe();
+    this.attempt = undefined;
+  }
+
+  private find(index: number, nowMs: number): ClientSession | undefined {
+    const session = this.sessions.get(index);
+    if (session?.place.kind !== 'demoted' || nowMs < session.place.untilMs) return session;
+    session.transport.wipe();
+    this.sessions.delete(index);
+    return undefined;
+  }
+
+  private makeRatchetKey(random: RandomSource): KemSecretKey {
+    const kem = this.crypto.kems['ml-kem-768'];
+    const seed = new Uint8Array(kem.seedLength);
+    random.fill(seed);
+    const key = kem.secretKeyFromSeed(seed);
+    seed.fill(0);
+    return key;
+  }
+
+  private addSession(index: number, secrets: SessionSecrets): ClientSession {
+    const memory = new Uint8Array(TRANSPORT_BYTES);
+    const transport = new Transport(index, memory, 'initiator', secrets, this.keys.gatewayStatic, 0);
+    const session: ClientSession = { transport, place: { kind: 'live' }, attempts: 0 };
+    this.sessions.set(index, session);
+    return session;
+  }
+}
+
+function pushSealed(packets: Uint8Array[], packet: Uint8Array | undefined): void {
+  if (packet !== undefined) packets.push(packet);
+}

@@ -1,0 +1,119 @@
+/**
+ * A session at the gateway (lp2.md §5–§7): its transport, its place in the family, its lifetime. It opens packets and
+ * checks their form; what a valid packet means is the family's.
+ */
+import type { DropReason } from '../drop-reason.ts';
+import type { Effects, GatewaySession } from '../session.ts';
+import type { Now } from '../time.ts';
+import { FRAME_HEADER_LENGTH } from '../wire/application-frame.ts';
+import { contentOf, TYPE, typeOf } from '../wire/packet.ts';
+import type { GatewayFamily } from './gateway-family.ts';
+import type { Transport } from './transport.ts';
+
+/**
+ * pending: made by a KK1, opens but seals nothing. current: the one that seals. demoted: has a successor, opens for a
+ * while. ended: wiped.
+ */
+export type SessionPlace =
+  | { readonly kind: 'pending'; readonly parent: GatewaySessionV2 }
+  | { readonly kind: 'current' }
+  | { readonly kind: 'demoted'; readonly atMs: number }
+  | { readonly kind: 'ended' };
+
+export const CURRENT: SessionPlace = { kind: 'current' };
+export const ENDED: SessionPlace = { kind: 'ended' };
+
+/** The KK1 that was answered last with a KK2. */
+export interface AnsweredKk1 {
+  readonly n: number;
+  readonly contentHash: Uint8Array;
+  readonly kk2Content: Uint8Array;
+}
+
+const NEVER = -1;
+
+export class GatewaySessionV2 implements GatewaySession {
+  readonly index: number;
+  readonly family: GatewayFamily;
+  readonly transport: Transport;
+  readonly createdMs: number;
+  place: SessionPlace;
+  answeredKk1: AnsweredKk1 | undefined = undefined;
+  private lastValidMs = NEVER;
+  /** A session of a handshake lives 5 min until a packet of its own was opened; a pending one as long as its parent. */
+  private readonly fromHandshake: boolean;
+
+  constructor(
+    family: GatewayFamily,
+    transport: Transport,
+    place: SessionPlace,
+    fromHandshake: boolean,
+    createdMs: number,
+  ) {
+    this.index = transport.index;
+    this.family = family;
+    this.transport = transport;
+    this.place = place;
+    this.fromHandshake = fromHandshake;
+    this.createdMs = createdMs;
+  }
+
+  receive(packet: Uint8Array, now: Now, effects: Effects): DropReason | undefined {
+    const failed = this.transport.open(this.family.context.crypto, packet);
+    if (failed !== undefined) return failed;
+    const type = typeOf(packet);
+    const content = contentOf(packet);
+    if (!wellFormed(type, content.length)) return 'content';
+    return this.family.receive(this, type, content, now, effects);
+  }
+
+  /** A packet was opened and its form was right. */
+  touch(nowMs: number): void {
+    this.lastValidMs = nowMs;
+  }
+
+  /** Rekeying made this session the newest: its own idle time begins. */
+  become(place: SessionPlace): void {
+    this.place = place;
+  }
+
+  expired(nowMs: number): boolean {
+    const { lifetimes } = this.family.context;
+    switch (this.place.kind) {
+      case 'ended':
+        return true;
+      case 'demoted':
+        return nowMs - this.place.atMs >= lifetimes.demotedSessionMs;
+      case 'pending':
+        return this.place.parent.expired(nowMs);
+      case 'current': {
+        if (nowMs - this.createdMs >= lifetimes.sessionMaxMs) return true;
+        if (this.lastValidMs !== NEVER) return nowMs - this.lastValidMs >= lifetimes.sessionIdleMs;
+        return nowMs - this.createdMs >= (this.fromHandshake ? lifetimes.unusedSessionMs : lifetimes.sessionIdleMs);
+      }
+    }
+  }
+
+  expire(effects: Effects): void {
+    this.family.sessionExpired(this, effects);
+  }
+}
+
+const KK1_LENGTHS = [4 + 32 + 1 + 16, 4 + 32 + 1 + 1184 + 16] as const;
+const KK2_LENGTHS = [4 + 32 + 4 + 16, 4 + 32 + 4 + 1088 + 16] as const;
+
+/** §2: the form of a sealed content by its type, as far as the length says it. */
+export function wellFormed(type: number, length: number): boolean {
+  switch (type) {
+    case TYPE.encryptedData:
+      return length >= FRAME_HEADER_LENGTH;
+    case TYPE.subsessionKk1:
+      return length === KK1_LENGTHS[0] || length === KK1_LENGTHS[1];
+    case TYPE.subsessionKk2:
+      return length === KK2_LENGTHS[0] || length === KK2_LENGTHS[1];
+    case TYPE.subsessionAbort:
+      return length === 4;
+    default:
+      return length === 0;
+  }
+}

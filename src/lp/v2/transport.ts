@@ -1,0 +1,167 @@
+/**
+ * One session's keys, counters and replay window (lp2.md §2, §4.3): seals and opens packets, for either role. All of it
+ * but two numbers lies in 256 bytes that the owner allocates, so that idle sessions can share slabs.
+ */
+import type { CryptoProvider } from '../crypto/provider.ts';
+import type { DropReason } from '../drop-reason.ts';
+import { writeLe16 } from '../wire/bytes.ts';
+import {
+  CONTENT_OFFSET,
+  COUNTER_LIMIT,
+  counterOf,
+  HEADER_LENGTH,
+  MAX_CONTENT_LENGTH,
+  MIN_PACKET_LENGTH,
+  TRAILER_LENGTH,
+  TYPE,
+  typeOf,
+  VERSION_2,
+  versionOf,
+  writeHeader,
+} from '../wire/packet.ts';
+import { checkCounter, markCounter, WINDOW_BYTES } from '../wire/replay-window.ts';
+import type { SessionSecrets } from './key-schedule.ts';
+
+const SEND_KEY = 0;
+const RECEIVE_KEY = 32;
+const CHAIN = 64;
+const PEER = 96;
+const WINDOW = 128;
+export const TRANSPORT_BYTES = WINDOW + WINDOW_BYTES;
+
+export type Role = 'initiator' | 'responder';
+
+/** §2: types that are allowed when sealed, as a bitmap by type number. */
+const SEALED_TYPES = [
+  TYPE.encryptedData,
+  TYPE.ack,
+  TYPE.subsessionRequest,
+  TYPE.subsessionKk1,
+  TYPE.subsessionKk2,
+  TYPE.subsessionReady,
+  TYPE.subsessionAbort,
+  TYPE.close,
+].reduce((bits, type) => bits | (1 << type), 0);
+
+/** The nonce `00000000 ‖ LE64 counter` is rebuilt here for each packet; sealing and opening never interleave. */
+const NONCE = new Uint8Array(12);
+
+export class Transport {
+  readonly index: number;
+  private readonly memory: Uint8Array;
+  private sendCounter: number;
+  private nextCounter = 0;
+  private replyDue: boolean;
+
+  /**
+   * `memory` is TRANSPORT_BYTES long and zero. `firstCounter` is 1 where counter 0 is kept for the reply to H3
+   * (`sealReplyToH3`). Copies the secrets; the caller wipes its own.
+   */
+  constructor(
+    index: number,
+    memory: Uint8Array,
+    role: Role,
+    secrets: SessionSecrets,
+    peerStatic: Uint8Array,
+    firstCounter: 0 | 1,
+  ) {
+    this.index = index;
+    this.memory = memory;
+    this.sendCounter = firstCounter;
+    this.replyDue = firstCounter === 1;
+    const initiator = role === 'initiator';
+    memory.set(initiator ? secrets.initiatorToResponder : secrets.responderToInitiator, SEND_KEY);
+    memory.set(initiator ? secrets.responderToInitiator : secrets.initiatorToResponder, RECEIVE_KEY);
+    memory.set(secrets.chain, CHAIN);
+    memory.set(peerStatic, PEER);
+  }
+
+  /** The chain for the next rekey; wiped at demotion. */
+  get chain(): Uint8Array {
+    return this.memory.subarray(CHAIN, CHAIN + 32);
+  }
+
+  /** The peer's X25519 static key: its identity. */
+  get peerStatic(): Uint8Array {
+    return this.memory.subarray(PEER, PEER + 32);
+  }
+
+  /** How many packets were sealed. */
+  get sealed(): number {
+    return this.sendCounter;
+  }
+
+  /** Lowest counter above all that were received. */
+  get received(): number {
+    return this.nextCounter;
+  }
+
+  wipeChain(): void {
+    this.memory.fill(0, CHAIN, CHAIN + 32);
+  }
+
+  wipe(): void {
+    this.memory.fill(0);
+  }
+
+  /** Gives the memory back to its owner: wiped, and this transport is of no more use. */
+  releaseMemory(): Uint8Array {
+    this.wipe();
+    return this.memory;
+  }
+
+  /**
+   * Opens in place: afterwards type and content can be read from the packet as from an unsealed one. The counter is
+   * marked as soon as the tag is right, also when version or type then are not.
+   */
+  open(crypto: CryptoProvider, packet: Uint8Array): DropReason | undefined {
+    const counter = counterOf(packet);
+    if (counter >= COUNTER_LIMIT) return 'counter_limit';
+    const verdict = checkCounter(this.memory, WINDOW, this.nextCounter, counter);
+    if (verdict !== 'fresh') return verdict;
+    NONCE.set(packet.subarray(4, HEADER_LENGTH), 4);
+    const sealed = packet.subarray(HEADER_LENGTH);
+    const opened = crypto.aeadOpen(
+      packet.subarray(HEADER_LENGTH, packet.length - TRAILER_LENGTH),
+      sealed,
+      packet.subarray(0, HEADER_LENGTH),
+      NONCE,
+      this.memory.subarray(RECEIVE_KEY, RECEIVE_KEY + 32),
+    );
+    if (!opened) return 'tag';
+    this.nextCounter = markCounter(this.memory, WINDOW, this.nextCounter, counter);
+    if (versionOf(packet) !== VERSION_2) return 'version';
+    const type = typeOf(packet);
+    return type > 15 || (SEALED_TYPES & (1 << type)) === 0 ? 'type' : undefined;
+  }
+
+  /** `undefined` at 2⁴⁸ packets and for a content that no packet can carry. */
+  seal(crypto: CryptoProvider, type: number, content: Uint8Array): Uint8Array | undefined {
+    if (this.sendCounter >= COUNTER_LIMIT || content.length > MAX_CONTENT_LENGTH) return undefined;
+    return this.sealAt(crypto, this.sendCounter++, type, content);
+  }
+
+  /** The one packet with counter 0 of a session that comes from a handshake; a second one would reuse its nonce. */
+  sealReplyToH3(crypto: CryptoProvider, type: number, content: Uint8Array): Uint8Array {
+    if (!this.replyDue) throw new Error('counter 0 was sealed before');
+    this.replyDue = false;
+    return this.sealAt(crypto, 0, type, content);
+  }
+
+  private sealAt(crypto: CryptoProvider, counter: number, type: number, content: Uint8Array): Uint8Array {
+    const packet = new Uint8Array(MIN_PACKET_LENGTH + content.length);
+    writeHeader(packet, this.index, counter);
+    packet[HEADER_LENGTH] = VERSION_2;
+    writeLe16(packet, HEADER_LENGTH + 4, type);
+    packet.set(content, CONTENT_OFFSET);
+    NONCE.set(packet.subarray(4, HEADER_LENGTH), 4);
+    crypto.aeadSeal(
+      packet.subarray(HEADER_LENGTH),
+      packet.subarray(HEADER_LENGTH, packet.length - TRAILER_LENGTH),
+      packet.subarray(0, HEADER_LENGTH),
+      NONCE,
+      this.memory.subarray(SEND_KEY, SEND_KEY + 32),
+    );
+    return packet;
+  }
+}

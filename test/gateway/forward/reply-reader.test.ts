@@ -1,0 +1,98 @@
+import test from 'ava';
+import fc from 'fast-check';
+import { endsTheWait, MAX_REPLY_FRAMES_LENGTH, ReplyReader } from '../../../src/gateway/forward/reply-reader.ts';
+import { encodeForwardResponse, encodeFrame, KIND } from '../../../src/lp/wire/application-frame.ts';
+import { MAX_CONTENT_LENGTH } from '../../../src/lp/wire/packet.ts';
+import { frames, HANDSHAKE_INDEX, packet, SESSION_INDEX, unsealed } from './fake-exit.ts';
+
+const ENDS: [title: string, packet: Uint8Array, ends: boolean][] = [
+  ['an Error under a handshake index', unsealed(HANDSHAKE_INDEX, 0x000e, 2, 46), true],
+  ['an Error under index 0', unsealed(0, 0x000e), true],
+  ['a Busy', unsealed(HANDSHAKE_INDEX, 0x0000), true],
+  ['a Collision', unsealed(HANDSHAKE_INDEX, 0x0007), true],
+  ['a Collision of version 1', unsealed(HANDSHAKE_INDEX, 0x0007, 1), true],
+  ['an Ack', unsealed(HANDSHAKE_INDEX, 0x0008), false],
+  ['a handshake message', unsealed(HANDSHAKE_INDEX, 0x0001), false],
+  ['a type that only begins like an Error', unsealed(HANDSHAKE_INDEX, 0x010e), false],
+  ['another version', unsealed(HANDSHAKE_INDEX, 0x000e, 3), false],
+  ['ciphertext that reads as an Error', unsealed(SESSION_INDEX, 0x000e), false],
+  ['ciphertext that reads as a Busy', unsealed(0xffff_ffff, 0x0000), false],
+];
+
+for (const [title, bytes, ends] of ENDS) {
+  test(`${title} ${ends ? 'ends' : 'does not end'} the wait`, (t) => t.is(endsTheWait(bytes), ends));
+}
+
+test('replies that fill a ForwardResponse to the last byte are taken, one byte more is too large', (t) => {
+  const first = packet(SESSION_INDEX, 1, 1000);
+  const rest = MAX_REPLY_FRAMES_LENGTH - 1002 - 2;
+  const fits = new ReplyReader(2);
+  t.is(fits.push(frames(first, packet(SESSION_INDEX, 2, rest))), 'complete');
+  const content = encodeFrame(KIND.forwardResponse, 1, encodeForwardResponse({ status: 0, packets: fits.packets }));
+  t.is(content.length, MAX_CONTENT_LENGTH);
+  t.is(new ReplyReader(2).push(frames(first, packet(SESSION_INDEX, 2, rest + 1))), 'tooLarge');
+});
+
+test('a frame that would not fit is refused by its header, before its bytes come', (t) => {
+  t.is(new ReplyReader(1).push(frames(packet(SESSION_INDEX, 2, 65_535)).subarray(0, 16)), 'tooLarge');
+});
+
+test('packets do not change when the memory of the read is used again', (t) => {
+  const chunk = frames(packet(SESSION_INDEX, 5));
+  const reader = new ReplyReader(1);
+  reader.push(chunk);
+  chunk.fill(0);
+  t.deepEqual(reader.packets, [new Uint8Array(packet(SESSION_INDEX, 5))]);
+});
+
+test('a stopped reading is not exact even when nothing follows', (t) => {
+  const reader = new ReplyReader(2);
+  t.is(reader.push(frames(unsealed(HANDSHAKE_INDEX, 0x000e))), 'stopped');
+  t.false(reader.exact);
+});
+
+test('an Error as the last asked packet is exact', (t) => {
+  const reader = new ReplyReader(2);
+  t.is(reader.push(frames(unsealed(HANDSHAKE_INDEX, 0x0008), unsealed(HANDSHAKE_INDEX, 0x000e))), 'complete');
+  t.true(reader.exact);
+});
+
+test('however a stream is split, the same packets come out, and what is behind them is noticed', (t) => {
+  const lengths = fc.array(fc.integer({ min: 34, max: 300 }), { minLength: 1, maxLength: 6 });
+  const cuts = fc.array(fc.nat({ max: 2000 }), { maxLength: 12 });
+  const behind = fc.uint8Array({ maxLength: 40 });
+  fc.assert(
+    fc.property(lengths, cuts, behind, (all, at, extra) => {
+      const packets = all.map((length, i) => packet(SESSION_INDEX, i + 1, length));
+      const stream = Buffer.concat([frames(...packets), extra]);
+      const ends = [...at.filter((cut) => cut < stream.length), stream.length].sort((a, b) => a - b);
+      const reader = new ReplyReader(all.length);
+      let verdict = 'open';
+      let start = 0;
+      for (const end of ends) {
+        verdict = reader.push(stream.subarray(start, end));
+        start = end;
+      }
+      t.is(verdict, 'complete');
+      t.deepEqual(reader.packets.map(Buffer.from), packets);
+      t.is(reader.exact, extra.length === 0);
+    }),
+    { numRuns: 200 },
+  );
+});
+
+test('whatever an exit sends, no more than a ForwardResponse holds is kept', (t) => {
+  fc.assert(
+    fc.property(
+      fc.array(fc.uint8Array({ maxLength: 200 }), { maxLength: 10 }),
+      fc.integer({ min: 1, max: 255 }),
+      (chunks, n) => {
+        const reader = new ReplyReader(n);
+        for (const chunk of chunks) reader.push(chunk);
+        t.true(encodeForwardResponse({ status: 0, packets: reader.packets }).length <= MAX_REPLY_FRAMES_LENGTH + 1);
+        t.true(reader.packets.length <= n);
+      },
+    ),
+    { numRuns: 200 },
+  );
+});

@@ -1,0 +1,109 @@
+/**
+ * Keeps WireGuard's peers after the registrations: a peer stands exactly while its registration is active. What could
+ * not be carried out is remembered by name and carried out later from the store (registration.md, rules 2 and 5).
+ */
+import ipaddr from 'ipaddr.js';
+import type { RegistrationName } from '../lp/wire/registration-body.ts';
+import { type DvpnRegistration, nameKey, type Registration } from './store/store.ts';
+import type { Peer, WireGuardBackend } from './wireguard/backend.ts';
+
+/** Names in doubt, above which all peers are set anew: that many single operations cost about as much (facts: 0.2 ms each). */
+const MAX_UNSETTLED = 1024;
+
+export interface RegistrationSource {
+  /** The caller wipes what it gets. */
+  get(name: RegistrationName): Promise<Registration | undefined>;
+  all(): AsyncIterable<Registration>;
+}
+
+export class Peers {
+  readonly #wireguard: WireGuardBackend;
+  readonly #keepaliveSeconds: number;
+  readonly #unsettled = new Map<string, Pick<DvpnRegistration, 'mode' | 'wgPublicKey'>>();
+  #allUnsettled = true;
+
+  constructor(wireguard: WireGuardBackend, keepaliveSeconds: number) {
+    this.#wireguard = wireguard;
+    this.#keepaliveSeconds = keepaliveSeconds;
+  }
+
+  /** Rejects with WireGuardError; the peer may then be in either state. */
+  async follow(before: Registration | undefined, after: Registration | undefined): Promise<void> {
+    const had = tunnelOf(before);
+    const has = tunnelOf(after);
+    if (has !== undefined) {
+      if (had === undefined || !had.presharedKey.equals(has.presharedKey)) await this.#upsert(has);
+    } else if (had !== undefined) await this.#wireguard.remove(had.wgPublicKey);
+  }
+
+  /** The peer of this name is not known to match the store. */
+  doubt(registration: Registration): void {
+    if (registration.mode !== 'dvpn') return;
+    this.#unsettled.set(nameKey(registration), {
+      mode: 'dvpn',
+      wgPublicKey: Uint8Array.from(registration.wgPublicKey),
+    });
+    if (this.#unsettled.size <= MAX_UNSETTLED) return;
+    this.#unsettled.clear();
+    this.#allUnsettled = true;
+  }
+
+  isSettled(name: RegistrationName): boolean {
+    return !this.#allUnsettled && !this.#unsettled.has(nameKey(name));
+  }
+
+  /** Makes every peer in doubt what the store says. Rejects at the first that WireGuard does not take; the rest stay in doubt. */
+  async repair(source: RegistrationSource): Promise<void> {
+    if (this.#allUnsettled) {
+      await this.#wireguard.resync(this.#activePeers(source));
+      this.#allUnsettled = false;
+      this.#unsettled.clear();
+    }
+    for (const [key, name] of this.#unsettled) {
+      const registration = await source.get(name);
+      const tunnel = tunnelOf(registration);
+      try {
+        await (tunnel === undefined ? this.#wireguard.remove(name.wgPublicKey) : this.#upsert(tunnel));
+      } finally {
+        wipeKey(registration);
+      }
+      this.#unsettled.delete(key);
+    }
+  }
+
+  async *#activePeers(source: RegistrationSource): AsyncIterable<Peer> {
+    for await (const registration of source.all()) {
+      const tunnel = tunnelOf(registration);
+      try {
+        if (tunnel !== undefined) yield this.#peerOf(tunnel);
+      } finally {
+        wipeKey(registration);
+      }
+    }
+  }
+
+  #upsert(tunnel: DvpnRegistration): Promise<void> {
+    return this.#wireguard.upsert(this.#peerOf(tunnel));
+  }
+
+  #peerOf(tunnel: DvpnRegistration): Peer {
+    return {
+      publicKey: tunnel.wgPublicKey,
+      presharedKey: tunnel.presharedKey,
+      allowedIps: [`${textOf(tunnel.addresses.ipv4)}/32`, `${textOf(tunnel.addresses.ipv6)}/128`],
+      keepaliveSeconds: this.#keepaliveSeconds,
+    };
+  }
+}
+
+export function wipeKey(registration: Registration | undefined): void {
+  if (registration?.mode === 'dvpn') registration.presharedKey.wipe();
+}
+
+function tunnelOf(registration: Registration | undefined): DvpnRegistration | undefined {
+  return registration?.mode === 'dvpn' && registration.phase.kind === 'active' ? registration : undefined;
+}
+
+function textOf(address: Uint8Array): string {
+  return ipaddr.fromByteArray([...address]).toString();
+}

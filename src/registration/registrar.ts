@@ -1,0 +1,225 @@
+/**
+ * The registrar: hostile bodies in, answers out (registration.md). Requests and sweeps run one at a time in the order in
+ * which they came; the queue is bounded, and whatever goes wrong in one request becomes its own answer. It has no timers:
+ * the gateway calls `sweep` on its tick, and what has run out counts as ended at every lookup.
+ */
+import type { RandomSource } from '../lp/crypto/provider.ts';
+import {
+  type AnswerBody,
+  decodeRequest,
+  encodeAnswer,
+  type MalformedBody,
+  type RegistrationCode,
+  type RegistrationOp,
+} from '../lp/wire/registration-body.ts';
+import { failed } from './answers.ts';
+import type { CredentialVerifier } from './credentials/verifier.ts';
+import { AddressPool, type LeaseCounts, TunnelLeases } from './leases.ts';
+import { Ledger, type RegistrationCounts } from './ledger.ts';
+import { Operations } from './operations.ts';
+import { checkOptions, type RegistrarOptions } from './options.ts';
+import { Quotes } from './quotes.ts';
+import { SerialQueue } from './serial-queue.ts';
+import { type RegistrationStore, StoreError } from './store/store.ts';
+import { type WireGuardBackend, WireGuardError } from './wireguard/backend.ts';
+
+export type { RegistrarOptions } from './options.ts';
+
+export interface RegistrationRequest {
+  /** MessagePack map of frame kind 1, hostile. Must not change until the outcome is there; nothing of it is kept then. */
+  readonly body: Uint8Array;
+  /** Key of the address that made the session: IPv4 address or IPv6 /64. */
+  readonly source: string;
+  /** Key of the session family. */
+  readonly family: string;
+  /** How many quotes this source may hold at once; a listed entry has its own number. */
+  readonly quotesAllowed: number;
+}
+
+export type RegistrationOutcome =
+  /** The body of frame kind 2. */
+  | { readonly kind: 'answer'; readonly body: Uint8Array }
+  /** Frame kind 5: 1 malformed, 4 try later. */
+  | { readonly kind: 'failure'; readonly code: 1 | 4; readonly text: string };
+
+export type OutcomeLabel = 'completed' | 'credential_required' | RegistrationCode | 'malformed' | 'unavailable';
+
+export interface OutcomeCount {
+  /** `unknown`: the body was not read or not readable. */
+  readonly op: RegistrationOp | 'unknown';
+  readonly outcome: OutcomeLabel;
+  readonly count: number;
+}
+
+export interface RegistrarStatus {
+  readonly registrations: RegistrationCounts;
+  readonly quotes: number;
+  readonly leases: { readonly ipv4: LeaseCounts; readonly ipv6: LeaseCounts };
+  readonly queueLength: number;
+  readonly outcomes: readonly OutcomeCount[];
+}
+
+/** Something that the operator should see. `error` holds no secrets. */
+export interface RegistrarFault {
+  readonly kind: 'store' | 'wireguard' | 'internal';
+  readonly during: RegistrationOp | 'sweep';
+  readonly error: unknown;
+}
+
+export interface RegistrarDependencies {
+  /** Unix seconds, whole. */
+  readonly now: () => number;
+  readonly random: RandomSource;
+  readonly blake3: (message: Uint8Array) => Uint8Array;
+  readonly store: RegistrationStore;
+  readonly wireguard: WireGuardBackend;
+  readonly verifier: CredentialVerifier;
+  readonly report: (fault: RegistrarFault) => void;
+}
+
+export interface Registrar {
+  /** Never rejects. */
+  handle(request: RegistrationRequest): Promise<RegistrationOutcome>;
+  /** Ends what has run out and repairs what could not be carried out. Never rejects; a call during a sweep joins it. */
+  sweep(): Promise<void>;
+  status(): RegistrarStatus;
+  /** Finishes what is queued and refuses the rest. Store and WireGuard are closed by whoever made them. */
+  close(): Promise<void>;
+}
+
+/** A full queue empties in milliseconds. */
+const RETRY_QUEUE_S = 1;
+/** A store or a WireGuard interface that restarts takes a few seconds. */
+const RETRY_FAULT_S = 5;
+
+/** Throws `RegistrationConfigError` for options that cannot work. */
+export function createRegistrar(options: RegistrarOptions, dependencies: RegistrarDependencies): Registrar {
+  return new LocalRegistrar(options, dependencies);
+}
+
+class LocalRegistrar implements Registrar {
+  readonly #dependencies: RegistrarDependencies;
+  readonly #queue: SerialQueue;
+  readonly #leases: TunnelLeases;
+  readonly #quotes: Quotes;
+  readonly #ledger: Ledger;
+  readonly #operations: Operations;
+  readonly #outcomes = new Map<string, { op: OutcomeCount['op']; outcome: OutcomeLabel; count: number }>();
+  #sweeping: Promise<void> | undefined;
+  #closed = false;
+
+  constructor(options: RegistrarOptions, dependencies: RegistrarDependencies) {
+    const settings = checkOptions(options);
+    const { random, store, wireguard, verifier, blake3 } = dependencies;
+    const leases = new TunnelLeases(
+      new AddressPool(settings.ranges.ipv4, random),
+      new AddressPool(settings.ranges.ipv6, random),
+    );
+    const { keepaliveSeconds, graceSeconds } = settings;
+    this.#dependencies = dependencies;
+    this.#queue = new SerialQueue(settings.queueLength);
+    this.#leases = leases;
+    this.#quotes = new Quotes((quote) => quote.tunnel && leases.releaseHeld(quote.tunnel.addresses));
+    this.#ledger = new Ledger({ store, wireguard, leases, keepaliveSeconds, graceSeconds });
+    this.#operations = new Operations({
+      settings,
+      ledger: this.#ledger,
+      quotes: this.#quotes,
+      leases,
+      verifier,
+      blake3,
+    });
+  }
+
+  async handle(request: RegistrationRequest): Promise<RegistrationOutcome> {
+    if (this.#closed) {
+      this.#count('unknown', 'unavailable');
+      return { kind: 'failure', code: 4, text: 'the registrar is closed' };
+    }
+    const queued = this.#queue.run(() => this.#handleNow(request));
+    return queued ?? this.#answer('unknown', failed('try_later', RETRY_QUEUE_S));
+  }
+
+  sweep(): Promise<void> {
+    if (this.#closed) return Promise.resolve();
+    this.#sweeping ??= this.#queue
+      .runUnbounded(() => this.#sweepNow())
+      .finally(() => {
+        this.#sweeping = undefined;
+      });
+    return this.#sweeping;
+  }
+
+  status(): RegistrarStatus {
+    const { dvpn, mixnet } = this.#ledger.counts;
+    return {
+      registrations: { dvpn: { ...dvpn }, mixnet: { ...mixnet } },
+      quotes: this.#quotes.size,
+      leases: this.#leases.counts(),
+      queueLength: this.#queue.length,
+      outcomes: [...this.#outcomes.values()].map((entry) => ({ ...entry })),
+    };
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    await this.#queue.idle();
+    this.#quotes.clear();
+  }
+
+  async #handleNow(request: RegistrationRequest): Promise<RegistrationOutcome> {
+    const decoded = decodeRequest(request.body);
+    if (decoded.kind === 'malformed') {
+      this.#count('unknown', 'malformed');
+      return { kind: 'failure', code: 1, text: malformedText(decoded) };
+    }
+    const { op } = decoded.value;
+    try {
+      using scope = new DisposableStack();
+      const { source, family, quotesAllowed } = request;
+      const now = this.#dependencies.now();
+      await this.#ledger.restore();
+      this.#quotes.expire(now);
+      return this.#answer(op, await this.#operations.run(decoded.value, { now, source, family, quotesAllowed, scope }));
+    } catch (error) {
+      const kind = this.#report(op, error);
+      return this.#answer(op, kind === 'internal' ? failed('internal') : failed('try_later', RETRY_FAULT_S));
+    }
+  }
+
+  async #sweepNow(): Promise<void> {
+    try {
+      const now = this.#dependencies.now();
+      this.#quotes.expire(now);
+      await this.#ledger.restore();
+      await this.#ledger.sweep(now);
+    } catch (error) {
+      this.#report('sweep', error);
+    }
+  }
+
+  #report(during: RegistrarFault['during'], error: unknown): RegistrarFault['kind'] {
+    const kind =
+      error instanceof StoreError ? 'store' : error instanceof WireGuardError ? 'wireguard' : ('internal' as const);
+    this.#dependencies.report({ kind, during, error });
+    return kind;
+  }
+
+  #answer(op: OutcomeCount['op'], answer: AnswerBody): RegistrationOutcome {
+    const body = encodeAnswer(answer);
+    this.#count(op, answer.status === 'failed' ? answer.code : answer.status);
+    return { kind: 'answer', body };
+  }
+
+  #count(op: OutcomeCount['op'], outcome: OutcomeLabel): void {
+    const key = `${op} ${outcome}`;
+    const entry = this.#outcomes.get(key);
+    if (entry === undefined) this.#outcomes.set(key, { op, outcome, count: 1 });
+    else entry.count += 1;
+  }
+}
+
+/** Names only what the specification names: the peer's own text goes nowhere. */
+function malformedText({ reason, key }: MalformedBody): string {
+  return key === undefined ? reason : `${reason}: ${key}`;
+}

@@ -1,0 +1,165 @@
+/**
+ * One client connection: its socket, framing and ages. It cuts frames for the acceptor, writes replies in one go per
+ * batch, and stops reading while its shard has no room or its client does not read.
+ */
+import type { Socket } from 'node:net';
+import { FrameCutter, type FrameSink, type Framing, frameOverhead, writeFramePrefix } from '../lp/wire/framing.ts';
+import type { Source } from './admission.ts';
+
+/** lp2.md §4.5, in milliseconds. */
+export interface ConnectionTimeouts {
+  readonly frameMs: number;
+  readonly unprovenMs: number;
+  readonly idleMs: number;
+}
+
+export type CloseReason =
+  | 'framing'
+  | 'frame_timeout'
+  | 'unproven'
+  | 'idle'
+  | 'not_reading'
+  | 'peer'
+  | 'error'
+  | 'drain';
+
+/** Unsent replies of a client that does not read: beyond the first bound it is not read either, beyond the second closed. */
+const WRITE_PAUSE_BYTES = 256 * 1_024;
+const WRITE_LIMIT_BYTES = 4 * 1_024 * 1_024;
+const BE16_PREFIX = 2;
+
+export class Connection {
+  readonly id: number;
+  readonly source: Source;
+  closed = false;
+  private readonly socket: Socket;
+  private readonly cutter: FrameCutter;
+  private readonly startedMs: number;
+  private lastReadMs: number;
+  private lastValidMs: number | undefined;
+  private lastOtherMs: number | undefined;
+  private frameSinceMs: number | undefined;
+  private corked = false;
+  /** Reasons not to read that stand at present. */
+  private holds = 0;
+  private drainAwaited = false;
+
+  constructor(id: number, socket: Socket, source: Source, sink: FrameSink, nowMs: number) {
+    this.id = id;
+    this.socket = socket;
+    this.source = source;
+    this.cutter = new FrameCutter(sink);
+    this.startedMs = nowMs;
+    this.lastReadMs = nowMs;
+  }
+
+  get framing(): Framing {
+    return this.cutter.framing ?? 'be16';
+  }
+
+  /** What a read brought. False: the stream is broken. */
+  read(chunk: Uint8Array, nowMs: number): boolean {
+    this.lastReadMs = nowMs;
+    if (!this.cutter.push(chunk)) return false;
+    if (this.cutter.midFrame) this.frameSinceMs ??= nowMs;
+    else this.frameSinceMs = undefined;
+    return true;
+  }
+
+  /** A frame was completed (or skipped): the next one's time begins with its own first byte. */
+  frameDone(): void {
+    this.frameSinceMs = undefined;
+  }
+
+  /** Reads no further until `resume`; what was read already waits. */
+  hold(): void {
+    this.holds++;
+    this.cutter.stop();
+    this.socket.pause();
+  }
+
+  /** Takes back one `hold`. False: the stream is broken. */
+  resume(): boolean {
+    this.holds--;
+    if (this.closed || this.holds > 0) return true;
+    if (!this.cutter.resume()) return false;
+    if (!this.cutter.isStopped) this.socket.resume();
+    return true;
+  }
+
+  valid(nowMs: number): void {
+    this.lastValidMs = nowMs;
+  }
+
+  /** A packet that may yet turn out valid. */
+  other(nowMs: number): void {
+    this.lastOtherMs = nowMs;
+  }
+
+  /**
+   * Queues a reply; `frame` has its BE16 length before it and lies in a batch that is not touched any more. True for the
+   * first one of a batch: `flush` is due at its end.
+   */
+  reply(frame: Uint8Array): boolean {
+    if (this.closed) return false;
+    const first = !this.corked;
+    if (first) {
+      this.corked = true;
+      this.socket.cork();
+    }
+    this.socket.write(this.framing === 'be16' ? frame : reframe(frame));
+    return first;
+  }
+
+  /** Sends what the batch brought. False: the client does not read and its bound is reached. */
+  flush(): boolean {
+    this.corked = false;
+    this.socket.uncork();
+    const unsent = this.socket.writableLength;
+    if (unsent > WRITE_LIMIT_BYTES) return false;
+    if (unsent > WRITE_PAUSE_BYTES && !this.drainAwaited) {
+      this.drainAwaited = true;
+      this.hold();
+      this.socket.once('drain', () => {
+        this.drainAwaited = false;
+        if (!this.resume()) this.destroy();
+      });
+    }
+    return true;
+  }
+
+  /** The packet itself goes out first: for hints that the acceptor builds. */
+  sendPacket(packet: Uint8Array): void {
+    const frame = new Uint8Array(frameOverhead(this.framing) + packet.length);
+    frame.set(packet, writeFramePrefix(frame, 0, this.framing, packet.length));
+    this.socket.write(frame);
+  }
+
+  /** Why the connection's time is up, if it is (§4.5). */
+  overdue(nowMs: number, timeouts: ConnectionTimeouts): CloseReason | undefined {
+    const { frameSinceMs, lastValidMs, lastOtherMs } = this;
+    if (nowMs - Math.max(this.lastReadMs, lastValidMs ?? 0) >= timeouts.idleMs) return 'idle';
+    if (this.cutter.isStopped) return undefined;
+    if (frameSinceMs !== undefined && nowMs - frameSinceMs >= timeouts.frameMs) return 'frame_timeout';
+    if (lastValidMs === undefined) return nowMs - this.startedMs >= timeouts.unprovenMs ? 'unproven' : undefined;
+    const onlyOthers = lastOtherMs !== undefined && lastOtherMs > lastValidMs;
+    return onlyOthers && nowMs - lastValidMs >= timeouts.unprovenMs ? 'unproven' : undefined;
+  }
+
+  end(): void {
+    this.closed = true;
+    this.socket.end();
+  }
+
+  destroy(): void {
+    this.closed = true;
+    this.socket.destroy();
+  }
+}
+
+function reframe(frame: Uint8Array): Uint8Array {
+  const packet = frame.subarray(BE16_PREFIX);
+  const out = new Uint8Array(frameOverhead('be32') + packet.length);
+  out.set(packet, writeFramePrefix(out, 0, 'be32', packet.length));
+  return out;
+}

@@ -1,0 +1,321 @@
+/**
+ * The composition root of a gateway process: acceptor, admission, shards, forwarder and registrar, wired together, and the
+ * one timer that drives ticks, sweeps and key rotation.
+ */
+import type { CryptoProvider, RandomSource } from '../lp/crypto/provider.ts';
+import {
+  decodeForward,
+  encodeFailure,
+  encodeForwardResponse,
+  FAILURE_CODE,
+  FORWARD_STATUS,
+} from '../lp/wire/application-frame.ts';
+import type { Config, SocketAddress } from '../ops/config/index.ts';
+import type { Logger } from '../ops/log.ts';
+import { createNoPrice } from '../registration/credentials/none.ts';
+import { createRegistrar, type Registrar } from '../registration/registrar.ts';
+import { createMemoryStore } from '../registration/store/memory.ts';
+import { createMemoryWireGuard } from '../registration/wireguard/memory.ts';
+import { ANSWER, REQUEST } from '../shard/messages.ts';
+import type { ShardOptions } from '../shard/shard.ts';
+import type { Clock } from '../system/clock.ts';
+import type { CancelTimer, Timers } from '../system/timers.ts';
+import { Acceptor } from './acceptor.ts';
+import { Admission } from './admission.ts';
+import { type AllowList, createAllowList } from './forward/allow-list.ts';
+import { createForwarder, type Forwarder } from './forward/forwarder.ts';
+import { KemKeys } from './kem-keys.ts';
+import { KeyedHash } from './keyed-hash.ts';
+import {
+  acceptorOptionsOf,
+  admissionLimitsOf,
+  forwarderLimitsOf,
+  lifetimesOf,
+  mailboxLimitsOf,
+  registrarOptionsOf,
+  shardCount,
+} from './options.ts';
+import { Router } from './router.ts';
+import { type RequestOfShard, ShardHost } from './shard-host.ts';
+import type { ShardThread } from './shard-thread.ts';
+
+export interface GatewayIdentity {
+  /** 32 bytes; copied. */
+  readonly seed: Uint8Array;
+  readonly publicKey: Uint8Array;
+}
+
+export interface GatewayDependencies {
+  readonly crypto: CryptoProvider;
+  readonly random: RandomSource;
+  readonly clock: Clock;
+  readonly timers: Timers;
+  readonly log: Logger;
+  readonly startShard: (shard: number, options: ShardOptions) => ShardThread;
+}
+
+/** lp2.md §7 and design §2: a shard's clock moves with its batches and at least this often. */
+const TICK_MS = 250;
+const CONNECTION_SWEEP_TICKS = 4;
+const REGISTRAR_SWEEP_TICKS = 20;
+const ADMISSION_SWEEP_BUDGET = 2_048;
+const SHARD_START_TIMEOUT_MS = 10_000;
+const DRAIN_POLL_MS = 20;
+const MAX_SPENT_TOKENS = 1_000_000;
+/** Pending, demoted and reserved indices besides a shard's share of the sessions. */
+const INDEX_HEADROOM = 2;
+
+export class Gateway {
+  readonly acceptor: Acceptor;
+  readonly admission: Admission;
+  readonly router: Router;
+  readonly hosts: readonly ShardHost[];
+  readonly forwarder: Forwarder;
+  readonly registrar: Registrar;
+  /** Batch times by shard since the start: count, sum and longest, in milliseconds. */
+  readonly batches: { count: number; sumMs: number; maxMs: number }[];
+  /** Where it listens, port 0 resolved. */
+  readonly listening: SocketAddress[] = [];
+  /** Rejects when a shard cannot be kept running. */
+  readonly failed: Promise<never>;
+  private readonly config: Config;
+  private readonly dependencies: GatewayDependencies;
+  private readonly kemKeys: KemKeys;
+  private readonly x25519Secret: Uint8Array;
+  private fail: (error: Error) => void = () => undefined;
+  private cancelTick: CancelTimer = () => undefined;
+  private ticks = 0;
+  private allowList: AllowList;
+  private state: 'starting' | 'ready' | 'draining' | 'stopped' = 'starting';
+
+  constructor(config: Config, identity: GatewayIdentity, dependencies: GatewayDependencies) {
+    this.config = config;
+    this.dependencies = dependencies;
+    const { crypto, random, clock } = dependencies;
+    const shards = shardCount(config);
+    this.failed = new Promise((_, reject) => {
+      this.fail = reject;
+    });
+    this.failed.catch(() => undefined);
+    const hashKey = new Uint8Array(8);
+    random.fill(hashKey);
+    this.router = new Router(shards, new KeyedHash(hashKey));
+    this.admission = new Admission(admissionLimitsOf(config), shards);
+    this.kemKeys = new KemKeys(crypto, random, {
+      suites: config.gateway.kem,
+      rotationS: config.lifetimes.kem_rotation,
+      ed25519Seed: identity.seed.slice(),
+      ed25519Public: identity.publicKey,
+    });
+    this.acceptor = new Acceptor(acceptorOptionsOf(config), {
+      admission: this.admission,
+      router: this.router,
+      mailbox: (shard) => this.host(shard).mailbox,
+      nowMs: () => clock.now().monotonicMs,
+    });
+    this.allowList = createAllowList(config.forward.allow);
+    this.forwarder = createForwarder(
+      { ...forwarderLimitsOf(config), allowList: { find: (target) => this.allowList.find(target) } },
+      { timers: dependencies.timers },
+    );
+    this.registrar = this.makeRegistrar();
+    this.x25519Secret = crypto.x25519SecretOfEd25519(identity.seed);
+    this.batches = Array.from({ length: shards }, () => ({ count: 0, sumMs: 0, maxMs: 0 }));
+    this.hosts = this.makeHosts(identity);
+  }
+
+  get ready(): { ready: boolean; reasons: string[] } {
+    const reasons = this.hosts.filter((host) => !host.running).map((host) => `shard ${host.shard} is not running`);
+    if (this.state !== 'ready') reasons.push(this.state);
+    return { ready: reasons.length === 0, reasons };
+  }
+
+  /** Throws ShardStartError or ListenError; then nothing is left running. */
+  async start(): Promise<void> {
+    try {
+      this.kemKeys.rotate(this.unixS());
+      await Promise.all(this.hosts.map((host) => host.start()));
+      await this.registrar.sweep();
+      for (const { host, port } of this.config.gateway.listen) {
+        this.listening.push({ host, port: await this.acceptor.listen(host, port) });
+      }
+    } catch (error) {
+      await this.stop('at once');
+      throw error;
+    }
+    this.state = 'ready';
+    this.scheduleTick();
+  }
+
+  /** Ends what is under way within `lifetimes.drain`, then everything. Safe to call twice. */
+  async stop(how: 'drain' | 'at once' = 'drain'): Promise<void> {
+    if (this.state === 'stopped') return;
+    const draining = this.state === 'ready' && how === 'drain';
+    this.state = 'draining';
+    this.acceptor.stopListening();
+    if (draining) {
+      this.acceptor.stopReading();
+      await this.drained();
+      this.acceptor.close('end');
+    } else this.acceptor.close('destroy');
+    this.state = 'stopped';
+    this.cancelTick();
+    await this.forwarder.close();
+    await this.registrar.close();
+    await Promise.all(this.hosts.map((host) => host.stop()));
+    this.acceptor.close('destroy');
+    this.kemKeys.wipe();
+    this.x25519Secret.fill(0);
+  }
+
+  /** One step of the clock: ticks of the shards, sweeps, key rotation. */
+  tick(): void {
+    const nowMs = this.dependencies.clock.now().monotonicMs;
+    this.ticks++;
+    for (const host of this.hosts) host.mailbox.tick();
+    if (this.ticks % CONNECTION_SWEEP_TICKS === 0) {
+      this.acceptor.sweep(nowMs);
+      this.admission.sweep(nowMs, ADMISSION_SWEEP_BUDGET);
+      for (const key of this.kemKeys.rotate(this.unixS())) for (const host of this.hosts) host.mailbox.kemKey(key);
+    }
+    if (this.ticks % REGISTRAR_SWEEP_TICKS === 0) void this.registrar.sweep();
+  }
+
+  /** Takes over what can change while it runs: the exits that clients may reach. */
+  reload(config: Config): void {
+    this.allowList = createAllowList(config.forward.allow);
+  }
+
+  private host(shard: number): ShardHost {
+    const host = this.hosts[shard];
+    if (host === undefined) throw new Error(`there is no shard ${shard}`);
+    return host;
+  }
+
+  private unixS(): number {
+    return Math.floor(this.dependencies.clock.now().unixMs / 1_000);
+  }
+
+  private scheduleTick(): void {
+    this.cancelTick = this.dependencies.timers.after(TICK_MS, () => {
+      this.tick();
+      if (this.state !== 'stopped') this.scheduleTick();
+    });
+  }
+
+  private async drained(): Promise<void> {
+    const { clock, timers } = this.dependencies;
+    const deadline = clock.now().monotonicMs + this.config.lifetimes.drain * 1_000;
+    const busy = () =>
+      this.forwarder.status().inFlight > 0 ||
+      this.registrar.status().queueLength > 0 ||
+      this.hosts.some((host) => !host.mailbox.idle);
+    while (busy() && clock.now().monotonicMs < deadline) {
+      await new Promise<void>((resolve) => timers.after(DRAIN_POLL_MS, resolve));
+    }
+  }
+
+  private makeRegistrar(): Registrar {
+    const { crypto, random, log } = this.dependencies;
+    const { registrations } = this.config.registration;
+    // The memory backend carries no traffic: its key names the gateway for as long as its peers live.
+    const wireGuardSecret = new Uint8Array(32);
+    random.fill(wireGuardSecret);
+    const wireGuardPublicKey = crypto.x25519PublicKey(wireGuardSecret);
+    wireGuardSecret.fill(0);
+    return createRegistrar(registrarOptionsOf(this.config, wireGuardPublicKey), {
+      now: () => this.unixS(),
+      random,
+      blake3: (message) => crypto.blake3(message),
+      store: createMemoryStore({ maxRegistrations: registrations, maxTokens: MAX_SPENT_TOKENS }),
+      wireguard: createMemoryWireGuard(),
+      verifier: createNoPrice(),
+      report: (fault) => log.error({ kind: fault.kind, during: fault.during, err: fault.error }, 'registrar fault'),
+    });
+  }
+
+  private makeHosts(identity: GatewayIdentity): ShardHost[] {
+    const { crypto, clock, timers, startShard, log } = this.dependencies;
+    const { limits, lifetimes } = this.config;
+    const shards = this.router.shards;
+    // Own copies, for a shard may be replaced long after the caller has wiped the seed.
+    const ed25519Public = identity.publicKey.slice();
+    const x25519Public = crypto.x25519PublicKey(this.x25519Secret);
+    const shardOptions = (shard: number): ShardOptions => ({
+      identity: { ed25519Public, x25519Public, x25519Secret: this.x25519Secret },
+      slots: this.router.slotsOf(shard),
+      lifetimes: lifetimesOf(this.config),
+      records: Math.max(1, Math.ceil(limits.records / shards)),
+      indices: Math.ceil((INDEX_HEADROOM * limits.sessions) / shards) + 1_024,
+      sweepIntervalMs: lifetimes.sweep_interval * 1_000,
+    });
+    return Array.from(
+      { length: shards },
+      (_, shard) =>
+        new ShardHost(shard, {
+          start: () => startShard(shard, shardOptions(shard)),
+          router: this.router,
+          admission: this.admission,
+          acceptor: () => this.acceptor,
+          now: () => clock.now(),
+          mailboxLimits: mailboxLimitsOf(this.config),
+          startTimeoutMs: SHARD_START_TIMEOUT_MS,
+          timeout: (ms) => {
+            let cancel: CancelTimer = () => undefined;
+            const expired = new Promise<void>((resolve) => {
+              cancel = timers.after(ms, resolve);
+            });
+            return { expired, cancel: () => cancel() };
+          },
+          kemKeys: () => this.kemKeys.packed,
+          onRequest: (request) => void this.serve(request),
+          onFamilyEnded: (family) => this.forwarder.endFamily(family),
+          onBatch: (index, ms) => this.countBatch(index, ms),
+          onLost: (index, losses) =>
+            log.error(
+              { shard: index, sessions: losses.sessions, packets: losses.packets, err: losses.reason },
+              'shard lost; a fresh one starts',
+            ),
+          onFatal: (error) => this.fail(error),
+        }),
+    );
+  }
+
+  private countBatch(shard: number, ms: number): void {
+    const batch = this.batches[shard];
+    if (batch === undefined) return;
+    batch.count++;
+    batch.sumMs += ms;
+    batch.maxMs = Math.max(batch.maxMs, ms);
+  }
+
+  /** A request that left a shard: its answer goes back to the same epoch of the same shard, or nowhere. */
+  private async serve(request: RequestOfShard): Promise<void> {
+    const answer = request.kind === REQUEST.forward ? await this.forward(request) : await this.register(request);
+    const host = this.host(request.shard);
+    if (host.epoch === request.epoch) host.mailbox.answer(request.key, answer.kind, answer.body);
+  }
+
+  private async forward({ family, body }: RequestOfShard): Promise<{ kind: number; body: Uint8Array }> {
+    const forward = decodeForward(body);
+    if (forward === undefined) throw new Error('a shard sent a forward that does not decode');
+    const result =
+      this.state === 'ready'
+        ? await this.forwarder.forward({ ...forward, family })
+        : { status: FORWARD_STATUS.busy, packets: [] };
+    return { kind: ANSWER.forward, body: encodeForwardResponse(result) };
+  }
+
+  private async register({ family, sourceId, body }: RequestOfShard): Promise<{ kind: number; body: Uint8Array }> {
+    const source = this.admission.source(sourceId);
+    if (source === undefined) {
+      const failure = encodeFailure({ code: FAILURE_CODE.tryLater, text: 'try later' });
+      return { kind: ANSWER.failure, body: failure };
+    }
+    const quotesAllowed = source.limits.quotes;
+    const outcome = await this.registrar.handle({ body, source: source.key, family, quotesAllowed });
+    return outcome.kind === 'answer'
+      ? { kind: ANSWER.registration, body: outcome.body }
+      : { kind: ANSWER.failure, body: encodeFailure(outcome) };
+  }
+}

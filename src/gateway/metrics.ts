@@ -1,0 +1,168 @@
+/**
+ * The gateway's metrics: numbers are kept where they arise and read when somebody scrapes. Every drop reason, every table
+ * and every queue is here; the names are part of the operator's interface.
+ */
+import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { DROP_REASONS } from '../lp/drop-reason.ts';
+import { FORWARD_STATUS } from '../lp/wire/application-frame.ts';
+import { type Registry, registerCounters, registerGauges, registerLoopDelays, type Sample } from '../ops/metrics.ts';
+import { COUNTERS, GAUGES } from '../shard/stats.ts';
+import type { Gateway } from './gateway.ts';
+
+type ShardLabel = 'shard';
+
+/** What `loop_delay_max_ms` becomes; all other gauges of a shard keep their names. */
+const SHARD_GAUGES = GAUGES.filter((name) => name !== 'loop_delay_max_ms');
+
+export function registerGatewayMetrics(registry: Registry, gateway: Gateway): void {
+  registerDrops(registry, gateway);
+  registerShards(registry, gateway);
+  registerAcceptor(registry, gateway);
+  registerForwarder(registry, gateway);
+  registerRegistrar(registry, gateway);
+  registerDelays(registry, gateway);
+}
+
+function registerDrops(registry: Registry, gateway: Gateway): void {
+  registerCounters(registry, 'lewes_drops_total', 'Packets dropped, by reason.', ['reason'], () =>
+    DROP_REASONS.map((reason) => ({
+      labels: { reason },
+      value:
+        (gateway.acceptor.counts.drops[reason] ?? 0) +
+        sum(gateway.hosts.map((host) => host.snapshot?.drops[reason] ?? 0)) +
+        (reason === 'shard_lost' ? sum(gateway.hosts.map((host) => host.lostPackets)) : 0),
+    })),
+  );
+}
+
+function registerShards(registry: Registry, gateway: Gateway): void {
+  const perShard = (read: (shard: number) => number | undefined): Sample<ShardLabel>[] =>
+    gateway.hosts.flatMap((host) => {
+      const value = read(host.shard);
+      return value === undefined ? [] : [{ labels: { shard: String(host.shard) }, value }];
+    });
+  for (const name of COUNTERS) {
+    const help = `Shard counter: ${name.replaceAll('_', ' ')}.`;
+    registerCounters(registry, `lewes_${name}_total`, help, ['shard'], () =>
+      perShard((shard) => gateway.hosts[shard]?.snapshot?.counters[name]),
+    );
+  }
+  for (const name of SHARD_GAUGES) {
+    const help = `Shard table or memory: ${name.replaceAll('_', ' ')}.`;
+    registerGauges(registry, `lewes_shard_${name}`, help, ['shard'], () =>
+      perShard((shard) => gateway.hosts[shard]?.snapshot?.gauges[name]),
+    );
+  }
+  const shardGauge = (name: string, help: string, read: (shard: number) => number | undefined) =>
+    registerGauges(registry, name, help, ['shard'], () => perShard(read));
+  shardGauge('lewes_shard_up', '1 while the shard runs.', (shard) => (gateway.hosts[shard]?.running ? 1 : 0));
+  shardGauge('lewes_shard_epoch', 'How often the shard was replaced.', (shard) => gateway.hosts[shard]?.epoch);
+  shardGauge(
+    'lewes_mailbox_packets',
+    'Packets of live sessions that wait.',
+    (shard) => gateway.hosts[shard]?.mailbox.queuedPackets,
+  );
+  shardGauge(
+    'lewes_mailbox_handshakes',
+    'Handshake packets that wait.',
+    (shard) => gateway.hosts[shard]?.mailbox.queuedHandshakes,
+  );
+  registerCounters(registry, 'lewes_sessions_lost_total', 'Sessions lost with a shard.', ['shard'], () =>
+    perShard((shard) => gateway.hosts[shard]?.lostSessions),
+  );
+  registerCounters(registry, 'lewes_shard_batches_total', 'Batches handled.', ['shard'], () =>
+    perShard((shard) => gateway.batches[shard]?.count),
+  );
+  registerCounters(registry, 'lewes_shard_batch_seconds_total', 'Time of batches, hand-over included.', ['shard'], () =>
+    perShard((shard) => (gateway.batches[shard]?.sumMs ?? 0) / 1_000),
+  );
+  shardGauge(
+    'lewes_shard_batch_max_seconds',
+    'Longest batch since the start.',
+    (shard) => (gateway.batches[shard]?.maxMs ?? 0) / 1_000,
+  );
+}
+
+function registerAcceptor(registry: Registry, { acceptor, admission, router }: Gateway): void {
+  const gauge = (name: string, help: string, read: () => number) =>
+    registerGauges(registry, name, help, [], () => [{ labels: {}, value: read() }]);
+  const counter = (name: string, help: string, read: () => number) =>
+    registerCounters(registry, name, help, [], () => [{ labels: {}, value: read() }]);
+  gauge('lewes_connections', 'Open connections.', () => acceptor.open);
+  gauge('lewes_sources', 'Source addresses that admission knows.', () => admission.sources);
+  gauge('lewes_sessions', 'Sessions and promised sessions of the node.', () => admission.sessions);
+  gauge('lewes_indices', 'Receiver indices that name something.', () => router.size);
+  counter('lewes_connections_accepted_total', 'Connections accepted.', () => acceptor.counts.accepted);
+  counter('lewes_connections_refused_total', 'Connections beyond a bound.', () => acceptor.counts.refused);
+  counter('lewes_shed_total', 'Handshakes told Busy because the queue was full.', () => acceptor.counts.busy);
+  registerCounters(registry, 'lewes_connections_closed_total', 'Connections closed, by reason.', ['reason'], () =>
+    Object.entries(acceptor.counts.closed).map(([reason, value]) => ({ labels: { reason }, value })),
+  );
+}
+
+function registerForwarder(registry: Registry, { forwarder }: Gateway): void {
+  const names = Object.entries(FORWARD_STATUS);
+  registerCounters(registry, 'lewes_forward_results_total', 'Finished forwards, by status.', ['status'], () => {
+    const { results } = forwarder.status();
+    return names.map(([status, code]) => ({ labels: { status }, value: results[code] }));
+  });
+  const gauges = {
+    in_flight: () => forwarder.status().inFlight,
+    connections: () => forwarder.status().openConnections,
+    kept_connections: () => forwarder.status().keptConnections,
+  };
+  for (const [name, read] of Object.entries(gauges)) {
+    registerGauges(registry, `lewes_forward_${name}`, `Forwarder: ${name.replaceAll('_', ' ')}.`, [], () => [
+      { labels: {}, value: read() },
+    ]);
+  }
+}
+
+function registerRegistrar(registry: Registry, { registrar }: Gateway): void {
+  registerGauges(registry, 'lewes_registrar_queue', 'Requests that wait for the registrar.', [], () => [
+    { labels: {}, value: registrar.status().queueLength },
+  ]);
+  registerGauges(registry, 'lewes_registrations', 'Registrations, by mode and phase.', ['mode', 'phase'], () =>
+    Object.entries(registrar.status().registrations).flatMap(([mode, phases]) =>
+      Object.entries(phases).map(([phase, value]) => ({ labels: { mode, phase }, value })),
+    ),
+  );
+  registerGauges(registry, 'lewes_leases', 'Addresses of the pools, by state.', ['family', 'state'], () =>
+    Object.entries(registrar.status().leases).flatMap(([family, counts]) =>
+      Object.entries(counts).map(([state, value]) => ({ labels: { family, state }, value })),
+    ),
+  );
+  registerCounters(
+    registry,
+    'lewes_registration_outcomes_total',
+    'Registration requests, by operation and outcome.',
+    ['op', 'outcome'],
+    () => registrar.status().outcomes.map(({ op, outcome, count }) => ({ labels: { op, outcome }, value: count })),
+  );
+}
+
+function registerDelays(registry: Registry, gateway: Gateway): void {
+  const delay = monitorEventLoopDelay({ resolution: 20 });
+  delay.enable();
+  registerLoopDelays(registry, () => {
+    const seconds = (ns: number) => (Number.isFinite(ns) ? ns / 1e9 : 0);
+    const main = { p50: seconds(delay.percentile(50)), p99: seconds(delay.percentile(99)), max: seconds(delay.max) };
+    delay.reset();
+    return { main };
+  });
+  registerGauges(
+    registry,
+    'lewes_shard_loop_delay_max_seconds',
+    "Longest delay of a shard thread's loop in the last tick.",
+    ['shard'],
+    () =>
+      gateway.hosts.map((host) => ({
+        labels: { shard: String(host.shard) },
+        value: (host.snapshot?.gauges.loop_delay_max_ms ?? 0) / 1_000,
+      })),
+  );
+}
+
+function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0);
+}

@@ -1,0 +1,106 @@
+/**
+ * From the configuration (seconds, text) to what the rooms of the gateway take.
+ */
+import { availableParallelism } from 'node:os';
+import type { Lifetimes } from '../lp/v2/responder-context.ts';
+import { type Config, formatCidr } from '../ops/config/index.ts';
+import type { RegistrarOptions } from '../registration/registrar.ts';
+import type { AcceptorOptions } from './acceptor.ts';
+import type { AdmissionLimits } from './admission.ts';
+import type { ForwarderLimits } from './forward/types.ts';
+import type { MailboxLimits } from './mailbox.ts';
+
+const MAX_SHARDS = 64;
+const REGISTRAR_QUEUE = 1_024;
+const QUOTES_PER_SESSION = 4;
+/** An exit closes a silent connection after 300 s; kept ones go well before. */
+const KEPT_IDLE_MS = 60_000;
+const ENDING_MS = 5_000;
+const MAX_ENDING = 256;
+
+export function shardCount(config: Config): number {
+  const { shards } = config.gateway;
+  return shards === 'auto' ? Math.min(MAX_SHARDS, Math.max(1, availableParallelism())) : shards;
+}
+
+export function lifetimesOf({ lifetimes }: Config): Lifetimes {
+  return {
+    handshakeTtlMs: lifetimes.handshake_ttl * 1_000,
+    clockToleranceS: lifetimes.clock_tolerance,
+    sessionIdleMs: lifetimes.session_idle * 1_000,
+    sessionMaxMs: lifetimes.session_max * 1_000,
+    unusedSessionMs: lifetimes.unused_session * 1_000,
+    demotedSessionMs: lifetimes.demoted_session_ttl * 1_000,
+    rekeyAfterMs: lifetimes.rekey_after * 1_000,
+  };
+}
+
+export function admissionLimitsOf({ limits }: Config): AdmissionLimits {
+  return {
+    handshakesPerSecond: limits.handshakes_per_address,
+    burst: limits.handshake_burst,
+    recordsPerSource: limits.records_per_address,
+    sessionsPerSource: limits.sessions_per_address,
+    quotesPerSource: limits.quotes_per_address,
+    connectionsPerSource: limits.connections_per_address,
+    sessions: limits.sessions,
+    listed: limits.listed.map((entry) => ({
+      cidr: formatCidr(entry.cidr),
+      handshakesPerSecond: entry.handshakes_per_second,
+      burst: entry.burst,
+      sessions: entry.sessions,
+      quotes: entry.quotes,
+      records: entry.records,
+      connections: entry.connections,
+    })),
+  };
+}
+
+export function acceptorOptionsOf({ limits, lifetimes }: Config): AcceptorOptions {
+  return {
+    connections: limits.connections,
+    timeouts: {
+      frameMs: lifetimes.frame_timeout * 1_000,
+      unprovenMs: lifetimes.connection_unproven * 1_000,
+      idleMs: lifetimes.connection_idle * 1_000,
+    },
+  };
+}
+
+export function mailboxLimitsOf({ limits }: Config): MailboxLimits {
+  return {
+    queuedHandshakes: limits.queued_handshakes,
+    queuedPackets: limits.queued_packets,
+    queuedBytes: limits.queued_bytes,
+  };
+}
+
+export function forwarderLimitsOf({ forward, limits }: Config): ForwarderLimits {
+  return {
+    connectTimeoutMs: forward.connect_timeout * 1_000,
+    exchangeTimeoutMs: forward.timeout * 1_000,
+    keptIdleMs: KEPT_IDLE_MS,
+    endingMs: ENDING_MS,
+    maxInFlight: limits.forwards,
+    maxInFlightPerFamily: limits.forwards_per_session,
+    maxKept: Math.max(1, limits.forward_connections - limits.forwards),
+    maxEnding: MAX_ENDING,
+  };
+}
+
+export function registrarOptionsOf({ registration }: Config, wireGuardPublicKey: Uint8Array): RegistrarOptions {
+  return {
+    modes: registration.modes,
+    ipv4: { cidr: registration.ipv4_pool, gateway: registration.ipv4_gateway },
+    ipv6: { cidr: registration.ipv6_pool, gateway: registration.ipv6_gateway },
+    endpoints: registration.endpoints,
+    wireGuardPublicKey,
+    keepaliveSeconds: registration.keepalive,
+    grant: { bandwidth: registration.bandwidth, lifetimeSeconds: registration.lifetime },
+    quoteHoldSeconds: registration.quote_hold,
+    quotesPerSession: QUOTES_PER_SESSION,
+    registrationsLimit: registration.registrations,
+    graceSeconds: registration.grace,
+    queueLength: REGISTRAR_QUEUE,
+  };
+}

@@ -1,0 +1,230 @@
+/**
+ * The main thread's side of one shard: its thread, mailbox and epoch. A shard that fails is replaced by a fresh one: its
+ * epoch rises, its losses are counted, its indices and admissions are given back, its clients handshake again.
+ */
+import { assertNever } from '../lp/drop-reason.ts';
+import type { Now } from '../lp/time.ts';
+import { InboundWriter, type OutboundHandler, RELEASE, type ReleaseKind, readOutbound } from '../shard/messages.ts';
+import { readStats, type StatsSnapshot } from '../shard/stats.ts';
+import type { Acceptor } from './acceptor.ts';
+import type { Admission } from './admission.ts';
+import type { Connection } from './connection.ts';
+import { Mailbox, type MailboxLimits } from './mailbox.ts';
+import type { Router } from './router.ts';
+import type { ShardThread } from './shard-thread.ts';
+
+export class ShardStartError extends Error {
+  readonly code = 'SHARD_START_FAILED';
+
+  constructor(shard: number, cause: unknown) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    super(`shard ${shard} did not start: ${reason}`, { cause });
+  }
+}
+
+export interface RequestOfShard {
+  readonly shard: number;
+  readonly epoch: number;
+  readonly key: number;
+  /** Unique over shards and epochs. */
+  readonly family: string;
+  readonly sourceId: number;
+  readonly kind: number;
+  readonly body: Uint8Array;
+}
+
+export interface ShardHostDependencies {
+  readonly start: (shard: number) => ShardThread;
+  readonly router: Router;
+  readonly admission: Admission;
+  readonly acceptor: () => Acceptor;
+  readonly now: () => Now;
+  readonly mailboxLimits: MailboxLimits;
+  readonly startTimeoutMs: number;
+  readonly timeout: (ms: number) => { readonly expired: Promise<void>; cancel(): void };
+  /** Packed KEM keys that a fresh shard needs. */
+  readonly kemKeys: () => readonly Uint8Array[];
+  readonly onRequest: (request: RequestOfShard) => void;
+  readonly onFamilyEnded: (family: string) => void;
+  readonly onBatch: (shard: number, ms: number) => void;
+  readonly onLost: (shard: number, losses: ShardLosses) => void;
+  /** The shard cannot be replaced: the gateway must stop. */
+  readonly onFatal: (error: Error) => void;
+}
+
+export interface ShardLosses {
+  readonly reason: unknown;
+  readonly sessions: number;
+  readonly packets: number;
+}
+
+/** A shard that fails again at once would spin: so many replacements within the window end the gateway. */
+const MAX_REPLACEMENTS = 5;
+const REPLACEMENT_WINDOW_MS = 60_000;
+
+export class ShardHost implements OutboundHandler {
+  readonly shard: number;
+  epoch = 0;
+  snapshot: StatsSnapshot | undefined;
+  lostSessions = 0;
+  lostPackets = 0;
+  private readonly dependencies: ShardHostDependencies;
+  private thread: ShardThread | undefined;
+  private box: Mailbox;
+  private touched: Connection[] = [];
+  private replacedMs: number[] = [];
+  private stopped = false;
+  private started = false;
+  private nowMs = 0;
+
+  constructor(shard: number, dependencies: ShardHostDependencies) {
+    this.shard = shard;
+    this.dependencies = dependencies;
+    this.box = this.makeMailbox();
+  }
+
+  get running(): boolean {
+    return this.started && this.thread !== undefined;
+  }
+
+  get mailbox(): Mailbox {
+    return this.box;
+  }
+
+  /** Starts the thread and waits for its first answer: a worker that fails at import would hang its tasks for ever. */
+  async start(): Promise<void> {
+    const thread = this.dependencies.start(this.shard);
+    this.thread = thread;
+    const failed = new Promise<never>((_, reject) => thread.onLost(reject));
+    failed.catch(() => undefined);
+    const timeout = this.dependencies.timeout(this.dependencies.startTimeoutMs);
+    try {
+      const ping = new InboundWriter();
+      for (const key of this.dependencies.kemKeys()) ping.kemKey(key);
+      ping.tick();
+      const expired = timeout.expired.then(() => Promise.reject(new Error('no answer from its thread')));
+      const result = await Promise.race([thread.run(ping.seal(this.dependencies.now())), failed, expired]);
+      thread.onLost((reason) => this.lost(reason));
+      this.started = true;
+      readOutbound(result, this);
+      this.box.open();
+    } catch (cause) {
+      await thread.destroy();
+      throw new ShardStartError(this.shard, cause);
+    } finally {
+      timeout.cancel();
+    }
+  }
+
+  async stop(): Promise<void> {
+    this.stopped = true;
+    this.box.close();
+    await this.thread?.destroy();
+  }
+
+  // What a batch brought; connections are flushed when it is read to its end.
+
+  reply(id: number, valid: boolean, frame: Uint8Array): void {
+    const connection = this.dependencies.acceptor().connection(id);
+    if (connection === undefined) return;
+    if (valid) connection.valid(this.nowMs);
+    if (connection.reply(frame)) this.touched.push(connection);
+  }
+
+  valid(id: number): void {
+    this.dependencies.acceptor().connection(id)?.valid(this.nowMs);
+  }
+
+  request(key: number, family: number, source: number, kind: number, body: Uint8Array): void {
+    const { shard, epoch } = this;
+    this.dependencies.onRequest({ shard, epoch, key, family: this.familyKey(family), sourceId: source, kind, body });
+  }
+
+  indexTaken(index: number): void {
+    this.dependencies.router.add(this.shard, index);
+  }
+
+  indexFree(index: number): void {
+    this.dependencies.router.remove(this.shard, index);
+  }
+
+  release(kind: ReleaseKind, source: number): void {
+    const { admission } = this.dependencies;
+    switch (kind) {
+      case RELEASE.token:
+        admission.returnToken(source);
+        break;
+      case RELEASE.session:
+        admission.release('session', source, this.shard);
+        break;
+      case RELEASE.record:
+        admission.release('record', source, this.shard);
+        break;
+      default:
+        assertNever(kind);
+    }
+  }
+
+  familyEnded(family: number): void {
+    this.dependencies.onFamilyEnded(this.familyKey(family));
+  }
+
+  stats(values: Float64Array): void {
+    this.snapshot = readStats(values);
+  }
+
+  private familyKey(family: number): string {
+    return `${this.shard}.${this.epoch}.${family}`;
+  }
+
+  private makeMailbox(): Mailbox {
+    return new Mailbox(this.dependencies.mailboxLimits, {
+      now: this.dependencies.now,
+      run: (batch) => this.thread?.run(batch) ?? Promise.reject(new Error('the thread is not there')),
+      done: (result, ms) => this.batchDone(result, ms),
+      failed: (reason) => this.lost(reason),
+    });
+  }
+
+  private batchDone(result: Uint8Array, ms: number): void {
+    this.nowMs = this.dependencies.now().monotonicMs;
+    readOutbound(result, this);
+    const acceptor = this.dependencies.acceptor();
+    const { touched } = this;
+    this.touched = [];
+    for (const connection of touched) if (!connection.flush()) acceptor.drop(connection, 'not_reading');
+    this.dependencies.onBatch(this.shard, ms);
+  }
+
+  /** Once per epoch: the failing batch and the end of its thread are one loss. */
+  private lost(reason: unknown): void {
+    const { thread } = this;
+    if (this.stopped || thread === undefined) return;
+    this.thread = undefined;
+    this.started = false;
+    this.epoch++;
+    const packets = this.box.close();
+    const sessions = this.snapshot?.gauges.sessions ?? 0;
+    this.lostSessions += sessions;
+    this.lostPackets += packets;
+    this.snapshot = undefined;
+    this.box = this.makeMailbox();
+    this.dependencies.router.forget(this.shard);
+    this.dependencies.admission.releaseShard(this.shard);
+    this.dependencies.onLost(this.shard, { reason, sessions, packets });
+    void this.replace(thread);
+  }
+
+  private async replace(old: ShardThread): Promise<void> {
+    try {
+      await old.destroy();
+      const nowMs = this.dependencies.now().monotonicMs;
+      this.replacedMs = this.replacedMs.filter((at) => nowMs - at < REPLACEMENT_WINDOW_MS);
+      if (this.replacedMs.length >= MAX_REPLACEMENTS) throw new Error('it failed too often within a minute');
+      this.replacedMs.push(nowMs);
+      if (!this.stopped) await this.start();
+    } catch (error) {
+      this.dependencies.onFatal(error instanceof Error ? error : new Error(String(error)));
+    }
+  }
+}

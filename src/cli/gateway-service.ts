@@ -1,0 +1,151 @@
+/**
+ * The gateway as a process: data directory and identity, the composition root, the admin port, signals. Everything that
+ * was opened is closed again, in reverse, whichever way it ends.
+ */
+import { existsSync } from 'node:fs';
+import closeWithGrace from 'close-with-grace';
+import { Gateway } from '../gateway/gateway.ts';
+import { registerGatewayMetrics } from '../gateway/metrics.ts';
+import { startShardThread } from '../gateway/shard-thread.ts';
+import { gatewayStatus } from '../gateway/status.ts';
+import { loadProvider } from '../lp/crypto/load.ts';
+import { type AdminServer, startAdmin } from '../ops/admin.ts';
+import { encodeBase58 } from '../ops/base58.ts';
+import { type Config, formatConfigError, formatSocketAddress, type LoadedConfig } from '../ops/config/index.ts';
+import { type DataDir, defaultDataDir, openDataDir } from '../ops/data-dir.ts';
+import { createIdentity, type Identity, readIdentity } from '../ops/keys.ts';
+import { createLogger, flushLog, type Logger } from '../ops/log.ts';
+import { createRegistry } from '../ops/metrics.ts';
+import { OperatorError } from '../ops/operator-error.ts';
+import { systemClock } from '../system/clock.ts';
+import { workerEntry } from '../system/entry.ts';
+import { systemRandom } from '../system/random.ts';
+import { systemTimers } from '../system/timers.ts';
+import { packageVersion } from './version.ts';
+
+/** Beyond `lifetimes.drain`: threads and sockets close in milliseconds; a process that hangs is ended. */
+const EXIT_MARGIN_MS = 5_000;
+
+export interface ServiceOptions {
+  readonly config: Config;
+  readonly dataDir: string | undefined;
+  /** Reads the configuration again, for SIGHUP. */
+  readonly reload: () => LoadedConfig;
+}
+
+/** Resolves when the gateway runs; the process then ends by a signal. */
+export async function runService({ config, dataDir, reload }: ServiceOptions): Promise<void> {
+  const log = createLogger({ level: config.log.level });
+  const directory = openDataDir(dataDir ?? defaultDataDir());
+  const opened: Opened = { directory, gateway: undefined, admin: undefined };
+  try {
+    await open(config, log, opened);
+  } catch (error) {
+    await close(opened, 'at once');
+    throw told(error);
+  }
+  const grace = closeWithGrace(
+    { delay: config.lifetimes.drain * 1_000 + EXIT_MARGIN_MS, logger: false },
+    async ({ signal, err }) => {
+      if (err === undefined) log.info({ signal }, 'stopping');
+      else log.fatal({ err }, 'the gateway cannot go on');
+      await close(opened, err === undefined ? 'drain' : 'at once');
+      log.info('stopped');
+      await flushLog(log);
+      if (err !== undefined) process.exitCode = 1;
+    },
+  );
+  process.on('SIGHUP', () => applyReload(reload(), opened.gateway, log));
+  opened.gateway?.failed.catch((error: Error) => {
+    log.fatal({ err: error }, 'a shard cannot be kept running');
+    process.exitCode = 1;
+    grace.close();
+  });
+}
+
+interface Opened {
+  readonly directory: DataDir;
+  gateway: Gateway | undefined;
+  admin: AdminServer | undefined;
+}
+
+async function open(config: Config, log: Logger, opened: Opened): Promise<void> {
+  const identity = identityOf(config, opened.directory);
+  const crypto = await loadProvider(config.gateway.crypto);
+  const gateway = new Gateway(
+    config,
+    { seed: identity.seed.bytes, publicKey: identity.publicKey },
+    {
+      crypto,
+      random: systemRandom,
+      clock: systemClock,
+      timers: systemTimers,
+      log,
+      startShard: (_shard, options) =>
+        startShardThread(workerEntry('shard'), { options, crypto: config.gateway.crypto }),
+    },
+  );
+  identity.seed.wipe();
+  await gateway.start();
+  opened.gateway = gateway;
+  const facts = { version: packageVersion(), identity: encodeBase58(identity.publicKey), crypto: crypto.name };
+  if (config.admin.listen !== undefined) {
+    const registry = createRegistry();
+    registerGatewayMetrics(registry, gateway);
+    opened.admin = await startAdmin(config.admin.listen, {
+      registry,
+      ready: () => gateway.ready,
+      status: () => gatewayStatus(gateway, facts),
+    });
+    opened.directory.writeAdmin({ url: opened.admin.url, pid: process.pid });
+  }
+  if (config.credentials.kind === 'none') {
+    log.warn('registrations are free: credentials.kind is "none", so anybody who reaches this gateway may register');
+  }
+  log.info(
+    {
+      identity: facts.identity,
+      listen: gateway.listening.map(formatSocketAddress),
+      admin: opened.admin === undefined ? undefined : formatSocketAddress(opened.admin.address),
+      shards: gateway.hosts.length,
+      crypto: facts.crypto,
+      version: facts.version,
+    },
+    'ready',
+  );
+}
+
+async function close({ directory, gateway, admin }: Opened, how: 'drain' | 'at once'): Promise<void> {
+  await gateway?.stop(how);
+  await admin?.close();
+  directory.release();
+}
+
+function identityOf(config: Config, directory: DataDir): Identity {
+  if (config.gateway.identity !== undefined) return readIdentity(config.gateway.identity);
+  return existsSync(directory.identityFile)
+    ? readIdentity(directory.identityFile)
+    : createIdentity(directory.identityFile);
+}
+
+/** What changes without a restart: the allow-list of exits and the log level. */
+function applyReload(loaded: LoadedConfig, gateway: Gateway | undefined, log: Logger): void {
+  if (!loaded.ok) {
+    log.error({ errors: loaded.errors.map(formatConfigError) }, 'configuration not re-read: it has errors');
+    return;
+  }
+  gateway?.reload(loaded.config);
+  log.level = loaded.config.log.level;
+  log.info('configuration re-read: forward.allow and log.level are in force; other keys need a restart');
+}
+
+/** Errors of the rooms below carry a code and a whole message; here they get what to do. */
+function told(error: unknown): unknown {
+  if (!(error instanceof Error) || error instanceof OperatorError) return error;
+  if (!('code' in error) || typeof error.code !== 'string') return error;
+  const remedy =
+    error.code === 'SHARD_START_FAILED'
+      ? 'see the reason above; gateway.crypto = "portable" avoids native modules'
+      : 'change the configuration and start again';
+  return new OperatorError(error.code, error.message, remedy, { cause: error });
+}

@@ -1,0 +1,158 @@
+/**
+ * What several keys say together. Runs on a whole configuration in which broken keys have their defaults; a finding that
+ * involves a broken key is left out by the caller, so that one slip gives one message.
+ */
+import { formatCidr, formatSocketAddress, isHostOf, isUnspecified } from './addresses.ts';
+import type { ConfigError } from './config-error.ts';
+import type { ParsedConfig } from './schema.ts';
+
+export interface Finding extends ConfigError {
+  /** Keys that it follows from, as `group.key`. */
+  readonly involves: readonly string[];
+}
+
+type Check = (config: ParsedConfig) => readonly Finding[];
+
+const handshakeLife: Check = ({ lifetimes }) => {
+  // lp2.md §3: a record must outlive every salt that the clock check would accept twice.
+  if (lifetimes.handshake_ttl > 2 * lifetimes.clock_tolerance) return [];
+  return [
+    {
+      path: 'lifetimes.handshake_ttl',
+      problem: `${lifetimes.handshake_ttl} s is not more than twice lifetimes.clock_tolerance (${lifetimes.clock_tolerance} s)`,
+      remedy: `raise it above ${2 * lifetimes.clock_tolerance} or lower lifetimes.clock_tolerance`,
+      involves: ['lifetimes.handshake_ttl', 'lifetimes.clock_tolerance'],
+    },
+  ];
+};
+
+const sessionLife: Check = ({ lifetimes }) => {
+  if (lifetimes.session_idle <= lifetimes.session_max) return [];
+  return [
+    {
+      path: 'lifetimes.session_idle',
+      problem: `${lifetimes.session_idle} s is more than lifetimes.session_max (${lifetimes.session_max} s), which ends every session before`,
+      remedy: `lower it to at most ${lifetimes.session_max} or raise lifetimes.session_max`,
+      involves: ['lifetimes.session_idle', 'lifetimes.session_max'],
+    },
+  ];
+};
+
+const forwardTimes: Check = ({ forward }) => {
+  if (forward.connect_timeout <= forward.timeout) return [];
+  return [
+    {
+      path: 'forward.connect_timeout',
+      problem: `${forward.connect_timeout} s is more than forward.timeout (${forward.timeout} s), which covers connecting as well`,
+      remedy: `lower it to at most ${forward.timeout} or raise forward.timeout`,
+      involves: ['forward.connect_timeout', 'forward.timeout'],
+    },
+  ];
+};
+
+const exitsOnce: Check = ({ forward }) =>
+  forward.allow.flatMap((exit, i) => {
+    const first = forward.allow.findIndex(
+      (other) =>
+        other.port === exit.port &&
+        other.address === exit.address &&
+        Buffer.compare(other.identity, exit.identity) === 0,
+    );
+    if (first === i) return [];
+    return [
+      {
+        path: `forward.allow[${i}]`,
+        problem: `repeats forward.allow[${first}]`,
+        remedy: 'remove one of them',
+        involves: ['forward.allow'],
+      },
+    ];
+  });
+
+const listedOnce: Check = ({ limits }) =>
+  limits.listed.flatMap((entry, i) => {
+    const first = limits.listed.findIndex((other) => formatCidr(other.cidr) === formatCidr(entry.cidr));
+    if (first === i) return [];
+    return [
+      {
+        path: `limits.listed[${i}].cidr`,
+        problem: `repeats limits.listed[${first}].cidr (${formatCidr(entry.cidr)})`,
+        remedy: 'remove one of them',
+        involves: ['limits.listed'],
+      },
+    ];
+  });
+
+const gatewaysInPools: Check = ({ registration }) =>
+  ([4, 6] as const).flatMap((family) => {
+    const address = registration[`ipv${family}_gateway`];
+    const pool = registration[`ipv${family}_pool`];
+    if (address === undefined || isHostOf(pool, address)) return [];
+    return [
+      {
+        path: `registration.ipv${family}_gateway`,
+        problem: `${address} is not a host address of registration.ipv${family}_pool (${formatCidr(pool)})`,
+        remedy: 'give a host address of that pool, or remove the key for its first host',
+        involves: [`registration.ipv${family}_gateway`, `registration.ipv${family}_pool`],
+      },
+    ];
+  });
+
+const adminApart: Check = ({ gateway, admin }) => {
+  const address = admin.listen;
+  if (address === undefined || address.port === 0) return [];
+  const taken = gateway.listen.find(
+    ({ host, port }) =>
+      port === address.port && (host === address.host || isUnspecified(host) || isUnspecified(address.host)),
+  );
+  if (taken === undefined) return [];
+  return [
+    {
+      path: 'admin.listen',
+      problem: `${formatSocketAddress(address)} collides with gateway.listen (${formatSocketAddress(taken)})`,
+      remedy: 'give one of them another port',
+      involves: ['admin.listen', 'gateway.listen'],
+    },
+  ];
+};
+
+const CHECKS: readonly Check[] = [
+  handshakeLife,
+  sessionLife,
+  forwardTimes,
+  exitsOnce,
+  listedOnce,
+  gatewaysInPools,
+  adminApart,
+];
+
+export function crossCheck(config: ParsedConfig): readonly Finding[] {
+  return CHECKS.flatMap((check) => check(config));
+}
+
+/** What works, but hardly as meant. */
+export function warningsOf({ gateway, registration, lifetimes, admin }: ParsedConfig): readonly ConfigError[] {
+  const warnings: ConfigError[] = [];
+  if (registration.endpoints.length === 0 && gateway.listen.some(({ host }) => isUnspecified(host))) {
+    warnings.push({
+      path: 'registration.endpoints',
+      problem: 'is empty while gateway.listen means all addresses: clients are told a loopback address',
+      remedy: 'give the address under which clients reach the WireGuard port',
+    });
+  }
+  if (lifetimes.rekey_after >= lifetimes.session_max) {
+    warnings.push({
+      path: 'lifetimes.rekey_after',
+      problem: `${lifetimes.rekey_after} s is not below lifetimes.session_max, so sessions end before rekeying is asked for`,
+      remedy: `lower it below ${lifetimes.session_max}`,
+    });
+  }
+  if (admin.listen !== undefined && isUnspecified(admin.listen.host)) {
+    warnings.push({
+      path: 'admin.listen',
+      problem: 'means all addresses, and the admin port has no access control',
+      remedy: 'give a private address, or keep the port behind a firewall',
+    });
+  }
+  return warnings;
+}

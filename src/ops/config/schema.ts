@@ -1,0 +1,247 @@
+/**
+ * Every configuration key of this release: types, defaults, bounds and documentation (lp2.md §4.5, §5, §7;
+ * registration.md). Unknown keys are errors. Durations are seconds, sizes bytes. What concerns several keys at once is in
+ * `cross-check.ts`; defaults that follow from other keys are filled in by `resolve.ts`.
+ */
+import { z } from 'zod';
+import {
+  count,
+  countOptional,
+  countRequired,
+  groupDocs,
+  keyDocs,
+  numberRequired,
+  oneOf,
+  parsed,
+  parsedOptional,
+  parsedRequired,
+  rate,
+  seconds,
+  someOf,
+  tables,
+  wholeSeconds,
+} from './keys.ts';
+import * as values from './values.ts';
+
+const CONFIG_KEM_NAMES = ['x-wing', 'ml-kem-768'] as const;
+/** lp2.md §4.1: not_after − not_before = 2 × rotation + 1 h must not pass 8 days, or clients refuse the key. */
+const MAX_KEM_ROTATION = (8 * 86_400 - 3_600) / 2;
+const EXAMPLE_KEY = 'GhL8CN9Pjvx1Xr3SVbCfQmHMKtqJmdUDJNvcfY9Wi1pW';
+
+const gateway = z.strictObject({
+  listen: parsed(
+    'Where clients connect: one "address:port" or a list; IPv6 as "[::1]:41264"; port 0 takes a free one.',
+    'one "ADDRESS:PORT" or a list of 1 to 16 of them',
+    '127.0.0.1:41264',
+    values.listenAddresses,
+  ),
+  identity: z.string().min(1).max(4_096).optional().register(keyDocs, {
+    doc: 'Identity key, PKCS#8 PEM with mode 0600; relative to this file. Without it one is made in the data directory.',
+    expects: 'the path of a file',
+    default: undefined,
+    example: '/etc/lewes/identity.pem',
+  }),
+  shards: parsed(
+    'Worker threads that hold the sessions: "auto" (by the number of cores) or 1 to 64.',
+    '"auto" or a whole number from 1 to 64',
+    'auto',
+    values.shardCount,
+  ),
+  min_protocol_version: parsed(
+    'Lowest protocol version that is spoken. This release speaks LP2 only.',
+    '2',
+    2,
+    values.protocolVersion,
+  ),
+  kem: someOf('Offered KEM suites, the preferred one first.', CONFIG_KEM_NAMES, CONFIG_KEM_NAMES),
+  crypto: oneOf(
+    'Cryptography: "native" (sodium and OpenSSL), "portable" (JavaScript), or "auto" (native where it loads).',
+    ['auto', 'native', 'portable'],
+    'auto',
+  ),
+});
+
+const listed = z.strictObject({
+  cidr: parsedRequired('Addresses it holds for.', 'a network like "203.0.113.0/24"', '203.0.113.7/32', values.network),
+  handshakes_per_second: numberRequired('Handshakes per second.', 500, { min: 0.001, max: 1_000_000 }),
+  burst: countRequired('Handshakes at once.', 2_000),
+  sessions: countRequired('Sessions.', 100_000),
+  quotes: countRequired('Quotes that hold addresses at once.', 1_000),
+  records: countOptional(
+    'Handshake records; default: handshakes_per_second × lifetimes.handshake_ttl + burst.',
+    47_000,
+  ),
+  connections: countOptional('Open connections; default: limits.connections.', 8_192),
+});
+
+const limits = z.strictObject({
+  handshakes_per_address: rate('New handshakes per second and source address (an IPv4 address or an IPv6 /64).', 5),
+  handshake_burst: count('Handshakes that a source address may start at once.', 20),
+  records_per_address: countOptional(
+    'Handshake records per source address; default: handshakes_per_address × lifetimes.handshake_ttl + handshake_burst.',
+    470,
+  ),
+  records: count(
+    'Handshake records of the whole gateway; beyond it the oldest that cost no work are dropped.',
+    400_000,
+  ),
+  sessions: count('Sessions of the whole gateway; a session and those that it was rekeyed to count once.', 1_000_000),
+  sessions_per_address: count('Sessions per source address.', 10_000),
+  connections: count('Open connections of the whole gateway.', 20_000),
+  connections_per_address: count('Open connections per source address.', 1_000),
+  queued_handshakes: count('Handshake messages that wait for a shard; beyond it clients are told to come back.', 512),
+  queued_packets: count(
+    "Live sessions' packets that wait for a shard; beyond it connections are not read further.",
+    8_192,
+  ),
+  queued_bytes: count('Bytes of all packets that wait for a shard.', 16_777_216, { min: 131_072, max: 2 ** 32 }),
+  forwards: count('Forwards under way in the whole gateway.', 1_024),
+  forwards_per_session: count('Forwards under way per session.', 4),
+  forward_connections: count('Connections to exit gateways, in use or kept.', 4_096),
+  quotes_per_address: count('Quotes per source address that hold leased addresses at once.', 16),
+  listed: tables('Own limits of known gateways, which bring many clients from one address.', listed, 1_024),
+});
+
+const lifetimes = z.strictObject({
+  handshake_ttl: seconds('Handshake record, from its first message; more than twice clock_tolerance.', 90, {
+    max: 3_600,
+  }),
+  clock_tolerance: wholeSeconds("How far a client's clock may be off.", 30, { max: 1_800 }),
+  session_idle: seconds('Session without a valid packet.', 21_600),
+  session_max: seconds('Session from its making, whatever happens; rekeying makes a new one.', 86_400),
+  unused_session: seconds('Session that never opened a packet of its own.', 300),
+  demoted_session_ttl: seconds('How long a session still opens packets after its successor took over.', 60),
+  rekey_after: seconds('Age at which the gateway asks the client to rekey.', 3_600),
+  sweep_interval: seconds(
+    'Time between two sweeps that free what has expired (expiry itself does not wait for it).',
+    300,
+  ),
+  kem_rotation: wholeSeconds('Age at which a KEM key pair is replaced; keys are valid for twice this.', 86_400, {
+    min: 60,
+    max: MAX_KEM_ROTATION,
+  }),
+  frame_timeout: seconds('Time for a frame to be complete after its first byte.', 10, { max: 3_600 }),
+  connection_unproven: seconds('Connection without a valid packet.', 30),
+  connection_idle: seconds('Silent connection.', 300),
+  drain: seconds('Time for what is under way to finish when the gateway stops.', 10, { min: 0, max: 3_600 }),
+});
+
+const exit = z.strictObject({
+  identity: parsedRequired("The exit's identity.", 'a key of 32 bytes in base58 or hex', EXAMPLE_KEY, values.publicKey),
+  address: parsedRequired('Its IP address; no names.', 'an IP address', '203.0.113.7', values.hostAddress),
+  port: z
+    .int()
+    .min(1)
+    .max(65_535)
+    .register(keyDocs, { doc: 'Its port.', expects: 'a port from 1 to 65535', default: undefined, example: 41_264 }),
+});
+
+const forward = z.strictObject({
+  allow: tables(
+    'Exit gateways that clients may reach through this one; none by default, and no wildcards.',
+    exit,
+    4_096,
+  ),
+  connect_timeout: seconds('Time to connect to an exit.', 5, { max: 60 }),
+  timeout: seconds('Time for a whole exchange with an exit.', 10, { max: 600 }),
+});
+
+const registration = z.strictObject({
+  modes: someOf('Offered kinds of registration.', ['dvpn', 'mixnet'], ['dvpn', 'mixnet']),
+  ipv4_pool: parsed(
+    'Network whose addresses are leased to clients, /12 to /30.',
+    'an IPv4 network',
+    '10.64.0.0/16',
+    values.pool(4, 12, 30),
+  ),
+  ipv6_pool: parsed(
+    'Network whose addresses are leased to clients, /32 to /126.',
+    'an IPv6 network',
+    'fd6c:6577:6573::/112',
+    values.pool(6, 32, 126),
+  ),
+  ipv4_gateway: parsedOptional(
+    "The gateway's own address in ipv4_pool; default: its first host.",
+    'an IPv4 address',
+    '10.64.0.1',
+    values.addressOf(4),
+  ),
+  ipv6_gateway: parsedOptional(
+    "The gateway's own address in ipv6_pool; default: its first host.",
+    'an IPv6 address',
+    'fd6c:6577:6573::1',
+    values.addressOf(6),
+  ),
+  endpoints: parsed(
+    'WireGuard "address:port" that clients are told. If empty: the listen addresses with wireguard.port.',
+    'a list of at most 16 "ADDRESS:PORT"',
+    [],
+    values.announcedAddresses,
+  ),
+  keepalive: count('WireGuard keepalive that clients are told, in seconds; 0 for none.', 25, { min: 0, max: 65_535 }),
+  bandwidth: count('Bytes that a registration may use.', 1_073_741_824, { max: Number.MAX_SAFE_INTEGER }),
+  lifetime: wholeSeconds('Life of a registration in seconds.', 86_400),
+  quote_hold: wholeSeconds('How long a quote holds its addresses, in seconds.', 120),
+  grace: wholeSeconds('How long a registration that ran out can be revived, in seconds.', 3_600, { min: 0 }),
+  registrations: count('Registrations at once.', 65_000),
+});
+
+function kindKey<const T extends string>(doc: string, here: T, later: readonly string[]) {
+  return parsed(doc, `"${here}"`, here, values.kindOf([here], later));
+}
+
+const groups = {
+  gateway: gateway.prefault({}).register(groupDocs, { doc: 'The listener, its identity and its threads.' }),
+  limits: limits.prefault({}).register(groupDocs, { doc: 'What one client and all together may take.' }),
+  lifetimes: lifetimes.prefault({}).register(groupDocs, { doc: 'How long things live, in seconds.' }),
+  forward: forward.prefault({}).register(groupDocs, { doc: 'Reaching exit gateways through this one.' }),
+  registration: registration.prefault({}).register(groupDocs, { doc: 'What clients register for.' }),
+  store: z
+    .strictObject({
+      kind: kindKey('Where registrations are kept: "memory" loses them at a restart.', 'memory', ['lmdb', 'postgres']),
+    })
+    .prefault({})
+    .register(groupDocs, { doc: 'Storage.' }),
+  wireguard: z
+    .strictObject({
+      kind: kindKey('What carries the tunnels: "memory" only keeps the list of peers.', 'memory', ['uapi']),
+      port: count("WireGuard's UDP port, for the endpoints that clients are told.", 51_820, { max: 65_535 }),
+    })
+    .prefault({})
+    .register(groupDocs, { doc: 'WireGuard.' }),
+  credentials: z
+    .strictObject({
+      kind: kindKey('How clients pay: "none" asks for nothing.', 'none', ['privacy-pass']),
+    })
+    .prefault({})
+    .register(groupDocs, { doc: 'Credentials.' }),
+  admin: z
+    .strictObject({
+      listen: parsed(
+        'Where /metrics, /livez, /readyz and /status are served; "off" for nowhere; port 0 takes a free one.',
+        '"ADDRESS:PORT" or "off"',
+        '127.0.0.1:9464',
+        values.adminAddress,
+      ),
+    })
+    .prefault({})
+    .register(groupDocs, { doc: "The operator's HTTP port. It has no access control: keep it private." }),
+  log: z
+    .strictObject({
+      level: oneOf(
+        'Least important level that is logged.',
+        ['trace', 'debug', 'info', 'warn', 'error', 'fatal'],
+        'info',
+      ),
+      format: oneOf('Form of a line.', ['json'], 'json', '"json"'),
+    })
+    .prefault({})
+    .register(groupDocs, { doc: 'Logging, to standard output.' }),
+};
+
+export const configSchema = z.strictObject(groups);
+/** The configuration as the schema gives it, before defaults that follow from other keys. */
+export type ParsedConfig = z.output<typeof configSchema>;
+
+/** Groups of the design that come with a later release: they get a message of their own. */
+export const LATER_GROUPS: readonly string[] = ['cluster'];

@@ -2,7 +2,8 @@
  * The log: one JSON object per line on standard output with `level`, `time` (ISO 8601, UTC) and `msg`. Fields that carry
  * secrets are redacted by name, as a second line of defence: the first is never to pass them.
  */
-import { type DestinationStream, type Logger, destination as openDestination, pino, stdTimeFunctions } from 'pino';
+import { type DestinationStream, type Logger, pino, stdTimeFunctions } from 'pino';
+import { openLogDestination } from './log-destination.ts';
 
 export type { Logger } from 'pino';
 export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal';
@@ -25,8 +26,6 @@ const SECRET_FIELDS = [
 ] as const;
 /** How deep a field is looked for; deeper objects are not logged here. */
 const PREFIXES = ['', '*.', '*.*.'] as const;
-/** What waits for a reader that has stopped reading; beyond it lines are dropped rather than the gateway stalled. */
-const MAX_WAITING_BYTES = 4_194_304;
 const STDOUT = 1;
 
 export interface LogOptions {
@@ -44,10 +43,10 @@ export function createLogger({ level, destination }: LogOptions): Logger {
     formatters: { level: (label: string) => ({ level: label }) },
     redact: { paths: PREFIXES.flatMap((prefix) => SECRET_FIELDS.map((field) => prefix + field)), censor: '<redacted>' },
   };
-  return pino(options, destination ?? openDestination({ dest: STDOUT, sync: false, maxLength: MAX_WAITING_BYTES }));
+  return pino(options, destination ?? openLogDestination(STDOUT));
 }
 
-/** Resolves when everything logged so far has been written. Call it before the process exits. */
+/** Resolves when what was logged so far is written, or when its reader has not taken it for a second. */
 export function flushLog(log: Logger): Promise<void> {
   return new Promise((resolve) => log.flush(() => resolve()));
 }

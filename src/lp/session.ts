@@ -79,8 +79,8 @@ export interface HandshakeRecord {
   readonly createdMs: number;
   /** Whether an H1 that reads has taken a place; the oldest records that hold none make room at the cap. */
   readonly holdsH1: boolean;
-  /** Session indices that are reserved by an H2 and not yet taken by an H3. */
-  reservedIndices(): readonly number[];
+  /** The sources of the H1 whose H2 holds a session's place that no H3 has taken yet. */
+  reservedSources(): readonly number[];
   /** Whether this ClientHello content is the one that made the record. */
   sameHello(content: Uint8Array): boolean;
   /** The stored reply to the ClientHello. */

@@ -5,9 +5,10 @@
 import type { HandshakeRecord } from '../lp/session.ts';
 
 export class RecordTable {
-  /** Both in order of insertion. A record moves to `started` with its first H1 that reads. */
-  private readonly fresh = new Map<number, HandshakeRecord>();
-  private readonly started = new Map<number, HandshakeRecord>();
+  /** In order of creation, hence of expiry. */
+  private readonly records = new Map<number, HandshakeRecord>();
+  /** Those of them that hold no H1 yet, in the same order: the first one makes room. */
+  private readonly fresh = new Set<HandshakeRecord>();
   private readonly capacity: number;
   private readonly ttlMs: number;
   private readonly dropped: (record: HandshakeRecord) => void;
@@ -20,11 +21,11 @@ export class RecordTable {
   }
 
   get size(): number {
-    return this.fresh.size + this.started.size;
+    return this.records.size;
   }
 
   find(index: number, nowMs: number): HandshakeRecord | undefined {
-    const record = this.fresh.get(index) ?? this.started.get(index);
+    const record = this.records.get(index);
     if (record === undefined || nowMs - record.createdMs < this.ttlMs) return record;
     this.remove(record);
     return undefined;
@@ -32,34 +33,35 @@ export class RecordTable {
 
   /** False when the table is full of records that hold an H1. */
   add(record: HandshakeRecord): boolean {
+    // What the sweep has not come to yet takes no place from a new record.
+    if (this.size >= this.capacity) this.sweep(record.createdMs, 1);
     if (this.size >= this.capacity) {
       const oldest = this.fresh.values().next().value;
       if (oldest === undefined) return false;
       this.remove(oldest);
     }
-    this.fresh.set(record.index, record);
+    this.records.set(record.index, record);
+    this.fresh.add(record);
     return true;
   }
 
   /** An H1 of the record read: it is no longer dropped to make room. */
   start(record: HandshakeRecord): void {
-    if (this.fresh.delete(record.index)) this.started.set(record.index, record);
+    this.fresh.delete(record);
   }
 
   /** Removes expired records, oldest first, at most `budget` of them. */
   sweep(nowMs: number, budget: number): void {
-    for (const table of [this.fresh, this.started]) {
-      let left = budget;
-      for (const record of table.values()) {
-        if (left-- <= 0 || nowMs - record.createdMs < this.ttlMs) break;
-        this.remove(record);
-      }
+    let left = budget;
+    for (const record of this.records.values()) {
+      if (left-- <= 0 || nowMs - record.createdMs < this.ttlMs) return;
+      this.remove(record);
     }
   }
 
   private remove(record: HandshakeRecord): void {
-    this.fresh.delete(record.index);
-    this.started.delete(record.index);
+    this.records.delete(record.index);
+    this.fresh.delete(record);
     this.dropped(record);
     record.wipe();
   }

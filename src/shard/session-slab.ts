@@ -1,34 +1,36 @@
 /**
- * Memory of idle sessions: 256-byte places cut from slabs of 256 KiB, so that a session costs one view and no buffer of
- * its own. Places are wiped before they come back. Slabs are kept for the life of the shard: the peak bounds them.
+ * Memory of idle sessions: 256-byte places in slabs of 256 KiB, so that a session costs no buffer or view of its own.
+ * Places are wiped before they come back. Slabs are kept for the life of the shard: the peak bounds them.
  */
-import { TRANSPORT_BYTES } from '../lp/v2/transport.ts';
+import { TRANSPORT_BYTES, type TransportPlace } from '../lp/v2/transport.ts';
 
-/** 1,024 places: one allocation per thousand handshakes; a shard with few sessions wastes at most 256 KiB. */
+/** One allocation per thousand handshakes; a shard with few sessions wastes at most 256 KiB. */
 const PLACES_PER_SLAB = 1_024;
 
 export class SessionSlab {
-  private readonly free: Uint8Array[] = [];
-  private places = 0;
+  /** Places that came back, and the rest of the newest slab. */
+  private readonly free: TransportPlace[] = [];
+  private newest: Uint8Array | undefined;
+  private used = PLACES_PER_SLAB;
+  private slabs = 0;
 
   get bytes(): number {
-    return this.places * TRANSPORT_BYTES;
+    return this.slabs * PLACES_PER_SLAB * TRANSPORT_BYTES;
   }
 
-  allocate(): Uint8Array {
-    return this.free.pop() ?? this.grow();
+  allocate(): TransportPlace {
+    const place = this.free.pop();
+    if (place !== undefined) return place;
+    if (this.newest === undefined || this.used === PLACES_PER_SLAB) {
+      this.newest = new Uint8Array(PLACES_PER_SLAB * TRANSPORT_BYTES);
+      this.used = 0;
+      this.slabs++;
+    }
+    return { memory: this.newest, offset: this.used++ * TRANSPORT_BYTES };
   }
 
-  /** `memory` came from `allocate` and is zero again. */
-  release(memory: Uint8Array): void {
-    this.free.push(memory);
-  }
-
-  private grow(): Uint8Array {
-    const slab = new ArrayBuffer(PLACES_PER_SLAB * TRANSPORT_BYTES);
-    this.places += PLACES_PER_SLAB;
-    for (let i = PLACES_PER_SLAB - 1; i > 0; i--)
-      this.free.push(new Uint8Array(slab, i * TRANSPORT_BYTES, TRANSPORT_BYTES));
-    return new Uint8Array(slab, 0, TRANSPORT_BYTES);
+  /** The place came from `allocate` and is zero again. */
+  release(place: TransportPlace): void {
+    this.free.push(place);
   }
 }

@@ -330,7 +330,7 @@ export class Shard implements Effects, InboundHandler {
   private recordLeaves(record: HandshakeRecord): void {
     this.out.indexFree(record.index);
     this.out.release(RELEASE.record, record.source);
-    for (const _ of record.reservedIndices()) this.out.release(RELEASE.session, record.source);
+    for (const source of record.reservedSources()) this.out.release(RELEASE.session, source);
   }
 
   private settleEarlyReplies(): void {
@@ -371,8 +371,8 @@ export class Shard implements Effects, InboundHandler {
         this.sessions.unreserve(index);
         this.out.indexFree(index);
       },
-      allocateMemory: () => this.slab.allocate(),
-      releaseMemory: (memory) => this.slab.release(memory),
+      allocatePlace: () => this.slab.allocate(),
+      releasePlace: (place) => this.slab.release(place),
       nextFamilyId: () => {
         this.lastFamilyId = (this.lastFamilyId + 1) >>> 0;
         return this.lastFamilyId;

@@ -24,7 +24,8 @@ export type Recalled =
 export class AnswerCache {
   private entries: Entry[] = [];
 
-  recall(requestId: number, bodyHash: Uint8Array): Recalled {
+  recall(requestId: number, bodyHash: Uint8Array, nowMs: number): Recalled {
+    this.dropOld(nowMs);
     const entry = this.entries.find((e) => e.requestId === requestId);
     if (entry === undefined) return { kind: 'unknown' };
     if (!sameBytes(entry.bodyHash, bodyHash)) return { kind: 'reused' };
@@ -33,7 +34,7 @@ export class AnswerCache {
 
   /** False when 16 requests of the family are running. */
   begin(requestId: number, bodyHash: Uint8Array, nowMs: number): boolean {
-    this.entries = this.entries.filter((e) => e.state.kind === 'running' || nowMs - e.atMs < KEEP_MS);
+    this.dropOld(nowMs);
     if (this.entries.length >= MAX_ENTRIES) {
       const oldest = this.entries.findIndex((e) => e.state.kind === 'answered');
       if (oldest < 0) return false;
@@ -50,8 +51,12 @@ export class AnswerCache {
     entry.atMs = nowMs;
   }
 
-  /** A request that was refused has no answer to repeat. */
+  /** A request that was refused has no answer to repeat. An answer that is kept stays. */
   forget(requestId: number): void {
-    this.entries = this.entries.filter((e) => e.requestId !== requestId);
+    this.entries = this.entries.filter((e) => e.requestId !== requestId || e.state.kind === 'answered');
+  }
+
+  private dropOld(nowMs: number): void {
+    this.entries = this.entries.filter((e) => e.state.kind === 'running' || nowMs - e.atMs < KEEP_MS);
   }
 }

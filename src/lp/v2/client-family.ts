@@ -21,7 +21,7 @@ import {
 } from './key-schedule.ts';
 import { KkInitiator, type KkResult } from './noise-kk.ts';
 import { REPEAT_DELAYS_MS } from './repeats.ts';
-import { TRANSPORT_BYTES, Transport } from './transport.ts';
+import { ownPlace, Transport } from './transport.ts';
 
 const DEMOTED_TTL_MS = 60_000;
 const READY_FIRST_MS = 1_000;
@@ -150,7 +150,8 @@ export class ClientFamily {
    * new session was confirmed, and when the family cannot seal.
    */
   startRekey(withKem: boolean, random: RandomSource, now: Now): Uint8Array | undefined {
-    if (this.ended || this.attempt !== undefined || now.monotonicMs < this.notBeforeMs) return undefined;
+    if (this.ended || this.attempt !== undefined || this.ready !== undefined) return undefined;
+    if (now.monotonicMs < this.notBeforeMs) return undefined;
     const { transport } = this.current;
     this.current.attempts++;
     const n = this.current.attempts;
@@ -309,8 +310,7 @@ export class ClientFamily {
   }
 
   private addSession(index: number, secrets: SessionSecrets): ClientSession {
-    const memory = new Uint8Array(TRANSPORT_BYTES);
-    const transport = new Transport(index, memory, 'initiator', secrets, this.keys.gatewayStatic, 0);
+    const transport = new Transport(index, ownPlace(), 'initiator', secrets, this.keys.gatewayStatic, 0);
     const session: ClientSession = { transport, place: { kind: 'live' }, attempts: 0 };
     this.sessions.set(index, session);
     return session;

@@ -18,9 +18,9 @@ import {
 } from '../wire/application-frame.ts';
 import { readLe32, sameBytes } from '../wire/bytes.ts';
 import { TYPE } from '../wire/packet.ts';
-import { AnswerCache } from './answer-cache.ts';
-import { answerFrame, type FrameVerdict } from './gateway-frames.ts';
-import { CURRENT, ENDED, GatewaySessionV2 } from './gateway-session.ts';
+import { AnswerCache, type Recalled } from './answer-cache.ts';
+import { answerFrame, type FrameHost, type FrameVerdict } from './gateway-frames.ts';
+import { CURRENT, ENDED, GatewaySessionV2, type SessionHost } from './gateway-session.ts';
 import { type SessionSecrets, wipeSecrets } from './key-schedule.ts';
 import type { ResponderContext } from './responder-context.ts';
 import { respondToKk1 } from './subsession-responder.ts';
@@ -34,7 +34,17 @@ const REKEY_AFTER_PACKETS = 2 ** 32;
 const EARLY_REPLY_MS = 1_000;
 const MAX_EARLY_REPLY_FRAME = 4_096;
 const EMPTY = new Uint8Array(0);
-const NEVER = Number.NEGATIVE_INFINITY;
+/** Longer ago than any interval here; an integer, for a fraction or an infinity would cost every family a heap number. */
+const NEVER = -1_000_000_000;
+
+const NONE: readonly GatewaySessionV2[] = [];
+
+type ReplyToH3 =
+  | { readonly kind: 'due' }
+  | { readonly kind: 'sent'; readonly packet: Uint8Array }
+  | { readonly kind: 'forgotten' };
+const DUE: ReplyToH3 = { kind: 'due' };
+const FORGOTTEN: ReplyToH3 = { kind: 'forgotten' };
 
 export interface FamilyOrigin {
   readonly index: number;
@@ -43,16 +53,15 @@ export interface FamilyOrigin {
   readonly source: number;
 }
 
-export class GatewayFamily implements SessionFamily {
+export class GatewayFamily implements SessionFamily, SessionHost, FrameHost {
   readonly id: number;
   readonly source: number;
   readonly context: ResponderContext;
-  /** What the record of the handshake stores; `undefined` while the early frame is worked on. */
-  replyToH3: Uint8Array | undefined = undefined;
+  private reply: ReplyToH3 = DUE;
   private readonly first: GatewaySessionV2;
   private current: GatewaySessionV2;
   private pending: GatewaySessionV2 | undefined = undefined;
-  private demoted: GatewaySessionV2[] = [];
+  private demoted: readonly GatewaySessionV2[] = NONE;
   private answers: AnswerCache | undefined = undefined;
   private earlyRequestId: number | undefined = undefined;
   private lastKk1ReadMs = NEVER;
@@ -107,6 +116,16 @@ export class GatewayFamily implements SessionFamily {
     }
   }
 
+  /** What the record of the handshake repeats; `undefined` while the early frame is worked on. */
+  get replyToH3(): Uint8Array | undefined {
+    return this.reply.kind === 'sent' ? this.reply.packet : undefined;
+  }
+
+  /** The record is gone, and nobody can ask for the reply again. */
+  forgetReplyToH3(): void {
+    if (this.reply.kind === 'sent') this.reply = FORGOTTEN;
+  }
+
   answer(requestId: number, answer: ApplicationAnswer, now: Now, effects: Effects): void {
     if (this.over) return;
     const frame = encodeAnswer(requestId, answer);
@@ -125,7 +144,8 @@ export class GatewayFamily implements SessionFamily {
   }
 
   settleEarly(effects: Effects): void {
-    if (this.over || this.replyToH3 !== undefined) return;
+    // A first session that was demoted and is gone has no keys any more.
+    if (this.over || this.reply.kind !== 'due' || this.first.place.kind === 'ended') return;
     this.replyAtZero(TYPE.ack, EMPTY, effects);
   }
 
@@ -134,13 +154,14 @@ export class GatewayFamily implements SessionFamily {
     if (session === this.current) this.end(effects);
     else if (session === this.pending) this.dropPending(effects);
     else if (session.place.kind === 'demoted') {
-      this.demoted = this.demoted.filter((other) => other !== session);
+      const left = this.demoted.filter((other) => other !== session);
+      this.demoted = left.length === 0 ? NONE : left;
       this.free(session, effects);
     }
   }
 
   private receiveEarlyFrame(frame: Uint8Array, now: Now, effects: Effects): void {
-    const verdict = answerFrame(this, frame);
+    const verdict = answerFrame(this, frame, now.monotonicMs);
     if (verdict.kind === 'answer') this.replyAtZero(TYPE.encryptedData, verdict.frame, effects);
     else if (verdict.kind === 'request' && this.submit(verdict, now, effects)) {
       this.earlyRequestId = verdict.request.requestId;
@@ -151,16 +172,19 @@ export class GatewayFamily implements SessionFamily {
   }
 
   private receiveFrame(content: Uint8Array, now: Now, effects: Effects): void {
-    const verdict = answerFrame(this, content);
+    const verdict = answerFrame(this, content, now.monotonicMs);
     if (verdict.kind === 'answer') this.replySealed(TYPE.encryptedData, verdict.frame, now, effects);
     else if (verdict.kind === 'request' && !this.submit(verdict, now, effects)) {
       this.replySealed(TYPE.encryptedData, tryLater(verdict.request.requestId), now, effects);
     }
   }
 
-  /** Looks a registration up among the answers that are kept (§5); used by `answerFrame`. */
-  recall(requestId: number, bodyHash: Uint8Array): ReturnType<AnswerCache['recall']> {
-    return this.answers === undefined ? { kind: 'unknown' } : this.answers.recall(requestId, bodyHash);
+  hashOfBody(body: Uint8Array): Uint8Array {
+    return this.context.crypto.blake3(body);
+  }
+
+  recall(requestId: number, bodyHash: Uint8Array, nowMs: number): Recalled {
+    return this.answers === undefined ? { kind: 'unknown' } : this.answers.recall(requestId, bodyHash, nowMs);
   }
 
   private submit(verdict: FrameVerdict & { kind: 'request' }, now: Now, effects: Effects): boolean {
@@ -237,7 +261,7 @@ export class GatewayFamily implements SessionFamily {
     parent.become({ kind: 'demoted', atMs: nowMs });
     parent.transport.wipeChain();
     parent.answeredKk1 = undefined;
-    this.demoted.push(parent);
+    this.demoted = [...this.demoted, parent];
     session.become(CURRENT);
     this.current = session;
     this.pending = undefined;
@@ -266,7 +290,7 @@ export class GatewayFamily implements SessionFamily {
   private replyAtZero(type: number, content: Uint8Array, effects: Effects): void {
     this.earlyRequestId = undefined;
     const packet = this.first.transport.sealReplyToH3(this.context.crypto, type, content);
-    this.replyToH3 = packet;
+    this.reply = { kind: 'sent', packet };
     effects.reply(packet.slice());
   }
 
@@ -277,8 +301,8 @@ export class GatewayFamily implements SessionFamily {
     fromHandshake: boolean,
     nowMs: number,
   ): GatewaySessionV2 {
-    const memory = this.context.allocateMemory();
-    const transport = new Transport(index, memory, 'responder', secrets, peerStatic, fromHandshake ? 1 : 0);
+    const place = this.context.allocatePlace();
+    const transport = new Transport(index, place, 'responder', secrets, peerStatic, fromHandshake ? 1 : 0);
     return new GatewaySessionV2(this, transport, CURRENT, fromHandshake, nowMs);
   }
 
@@ -294,7 +318,7 @@ export class GatewayFamily implements SessionFamily {
     this.dropPending(effects);
     this.free(this.current, effects);
     for (const session of this.demoted) this.free(session, effects);
-    this.demoted = [];
+    this.demoted = NONE;
     this.answers = undefined;
     effects.familyEnded(this);
   }
@@ -303,7 +327,7 @@ export class GatewayFamily implements SessionFamily {
     effects.removeSession(session);
     session.become(ENDED);
     session.answeredKk1 = undefined;
-    this.context.releaseMemory(session.transport.releaseMemory());
+    this.context.releasePlace(session.transport.releasePlace());
     this.context.freeIndex(session.index);
   }
 }

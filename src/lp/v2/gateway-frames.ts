@@ -10,17 +10,24 @@ import {
   FAILURE_CODE,
   KIND,
 } from '../wire/application-frame.ts';
-import type { GatewayFamily } from './gateway-family.ts';
+import type { Recalled } from './answer-cache.ts';
 
 export type FrameVerdict =
   | { readonly kind: 'ignore' }
   | { readonly kind: 'answer'; readonly frame: Uint8Array }
   | { readonly kind: 'request'; readonly request: ApplicationRequest; readonly bodyHash: Uint8Array | undefined };
 
+/** What of the family a frame needs. */
+export interface FrameHost {
+  hashOfBody(body: Uint8Array): Uint8Array;
+  /** Looks a registration up among the answers that are kept. */
+  recall(requestId: number, bodyHash: Uint8Array, nowMs: number): Recalled;
+}
+
 const IGNORE: FrameVerdict = { kind: 'ignore' };
 
 /** Copies what a request keeps: the frame lies in a batch. */
-export function answerFrame(family: GatewayFamily, bytes: Uint8Array): FrameVerdict {
+export function answerFrame(host: FrameHost, bytes: Uint8Array, nowMs: number): FrameVerdict {
   const frame = decodeFrame(bytes);
   if (frame === undefined) return IGNORE;
   const { kind, requestId, body } = frame;
@@ -28,7 +35,7 @@ export function answerFrame(family: GatewayFamily, bytes: Uint8Array): FrameVerd
     case KIND.opaque:
       return { kind: 'answer', frame: bytes };
     case KIND.registrationRequest:
-      return registration(family, requestId, body);
+      return registration(host, requestId, body, nowMs);
     case KIND.forward: {
       const forward = decodeForward(body);
       if (forward === undefined) return failure(requestId, FAILURE_CODE.malformed, 'malformed forward');
@@ -43,9 +50,9 @@ export function answerFrame(family: GatewayFamily, bytes: Uint8Array): FrameVerd
   }
 }
 
-function registration(family: GatewayFamily, requestId: number, body: Uint8Array): FrameVerdict {
-  const bodyHash = family.context.crypto.blake3(body);
-  const recalled = family.recall(requestId, bodyHash);
+function registration(host: FrameHost, requestId: number, body: Uint8Array, nowMs: number): FrameVerdict {
+  const bodyHash = host.hashOfBody(body);
+  const recalled = host.recall(requestId, bodyHash, nowMs);
   switch (recalled.kind) {
     case 'running':
       return IGNORE;

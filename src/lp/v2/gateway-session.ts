@@ -3,11 +3,11 @@
  * checks their form; what a valid packet means is the family's.
  */
 import type { DropReason } from '../drop-reason.ts';
-import type { Effects, GatewaySession } from '../session.ts';
+import type { Effects, GatewaySession, SessionFamily } from '../session.ts';
 import type { Now } from '../time.ts';
 import { FRAME_HEADER_LENGTH } from '../wire/application-frame.ts';
 import { contentOf, TYPE, typeOf } from '../wire/packet.ts';
-import type { GatewayFamily } from './gateway-family.ts';
+import type { ResponderContext } from './responder-context.ts';
 import type { Transport } from './transport.ts';
 
 /**
@@ -30,11 +30,23 @@ export interface AnsweredKk1 {
   readonly kk2Content: Uint8Array;
 }
 
+/** The family as its sessions see it. */
+export interface SessionHost extends SessionFamily {
+  readonly context: ResponderContext;
+  receive(
+    session: GatewaySessionV2,
+    type: number,
+    content: Uint8Array,
+    now: Now,
+    effects: Effects,
+  ): DropReason | undefined;
+  sessionExpired(session: GatewaySessionV2, effects: Effects): void;
+}
+
 const NEVER = -1;
 
 export class GatewaySessionV2 implements GatewaySession {
-  readonly index: number;
-  readonly family: GatewayFamily;
+  readonly family: SessionHost;
   readonly transport: Transport;
   readonly createdMs: number;
   place: SessionPlace;
@@ -44,18 +56,21 @@ export class GatewaySessionV2 implements GatewaySession {
   private readonly fromHandshake: boolean;
 
   constructor(
-    family: GatewayFamily,
+    family: SessionHost,
     transport: Transport,
     place: SessionPlace,
     fromHandshake: boolean,
     createdMs: number,
   ) {
-    this.index = transport.index;
     this.family = family;
     this.transport = transport;
     this.place = place;
     this.fromHandshake = fromHandshake;
     this.createdMs = createdMs;
+  }
+
+  get index(): number {
+    return this.transport.index;
   }
 
   receive(packet: Uint8Array, now: Now, effects: Effects): DropReason | undefined {

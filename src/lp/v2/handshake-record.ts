@@ -40,6 +40,8 @@ const EMPTY = new Uint8Array(0);
 
 /** One H1 that read. */
 interface H1State {
+  /** §4.5: a session counts for the source of its H1, which need not be the ClientHello's. */
+  readonly source: number;
   readonly h1Hash: Uint8Array;
   readonly h2Packet: Uint8Array;
   readonly sessionIndex: number;
@@ -71,8 +73,8 @@ export class HandshakeRecordV2 implements HandshakeRecord {
     return this.states.length > 0;
   }
 
-  reservedIndices(): readonly number[] {
-    return this.states.filter((state) => state.progress.kind === 'h2Sent').map((state) => state.sessionIndex);
+  reservedSources(): readonly number[] {
+    return this.states.filter((state) => state.progress.kind === 'h2Sent').map((state) => state.source);
   }
 
   sameHello(content: Uint8Array): boolean {
@@ -94,7 +96,10 @@ export class HandshakeRecordV2 implements HandshakeRecord {
 
   wipe(): void {
     for (const state of this.states) {
-      if (state.progress.kind !== 'h2Sent') continue;
+      if (state.progress.kind === 'h3Accepted') {
+        state.progress.family.forgetReplyToH3();
+        continue;
+      }
       state.progress.noise.wipe();
       this.context.freeIndex(state.sessionIndex);
     }
@@ -127,7 +132,7 @@ export class HandshakeRecordV2 implements HandshakeRecord {
     if (!kemKeys.offers(h1.kemId)) return this.refuse(ERROR_CODE.suite, now);
     const key = kemKeys.find(h1.kemId, h1.keyId, now.unixMs);
     if (key === undefined) return this.refuse(ERROR_CODE.kemKey, now);
-    const state = this.readH1(h1, h1Hash, key, now);
+    const state = this.readH1(h1, h1Hash, admission.source, key, now);
     if (typeof state === 'string') return state === 'indices_full' ? this.busy(1) : drop(state);
     this.states.push(state);
     return { kind: 'reply', packet: state.h2Packet, repeat: false, state: true };
@@ -143,7 +148,7 @@ export class HandshakeRecordV2 implements HandshakeRecord {
   }
 
   /** → e, es ← e, ee, psk. What fails to read draws no randomness. */
-  private readH1(h1: H1Content, h1Hash: Uint8Array, key: KemKey, now: Now): H1State | DropReason {
+  private readH1(h1: H1Content, h1Hash: Uint8Array, source: number, key: KemKey, now: Now): H1State | DropReason {
     const { crypto, identity } = this.context;
     const { announcement } = key;
     const expected = crypto.kems[announcement.kem].ciphertextLength + 48;
@@ -159,13 +164,19 @@ export class HandshakeRecordV2 implements HandshakeRecord {
     const salt = this.helloContent.subarray(68);
     const psk = handshakePsk(crypto, sharedSecret, announcement.publicKeyHash, ciphertext, salt);
     sharedSecret.fill(0);
-    const state = this.writeH2(noise, psk, h1Hash, now);
+    const state = this.writeH2(noise, psk, h1Hash, source, now);
     psk.fill(0);
     if (typeof state === 'string') noise.wipe();
     return state;
   }
 
-  private writeH2(noise: XkResponder, psk: Uint8Array, h1Hash: Uint8Array, now: Now): H1State | DropReason {
+  private writeH2(
+    noise: XkResponder,
+    psk: Uint8Array,
+    h1Hash: Uint8Array,
+    source: number,
+    now: Now,
+  ): H1State | DropReason {
     const { context } = this;
     const sessionIndex = context.allocateIndex();
     if (sessionIndex === undefined) return 'indices_full';
@@ -182,6 +193,7 @@ export class HandshakeRecordV2 implements HandshakeRecord {
       return 'handshake_failed';
     }
     return {
+      source,
       h1Hash,
       h2Packet: encodeUnsealed(this.index, H1_COUNTER, TYPE.handshake, message),
       sessionIndex,
@@ -198,7 +210,7 @@ export class HandshakeRecordV2 implements HandshakeRecord {
     }
     for (const state of this.states) {
       if (state.progress.kind !== 'h2Sent') continue;
-      const family = this.readH3(state.sessionIndex, state.progress.noise, content, now, effects);
+      const family = this.readH3(state, state.progress.noise, content, now, effects);
       if (family === undefined) continue;
       state.progress.noise.wipe();
       state.progress = { kind: 'h3Accepted', h3Hash, family };
@@ -209,7 +221,7 @@ export class HandshakeRecordV2 implements HandshakeRecord {
 
   /** → s, se. The session exists at once; a failure leaves the state as it was. */
   private readH3(
-    sessionIndex: number,
+    state: H1State,
     noise: XkResponder,
     content: Uint8Array,
     now: Now,
@@ -228,7 +240,7 @@ export class HandshakeRecordV2 implements HandshakeRecord {
     chainingKey.fill(0);
     const secrets = sessionSecrets(crypto, root, NO_CHAIN);
     const early = payload.subarray(HASH_LENGTH);
-    const origin = { index: sessionIndex, secrets, peerStatic: initiatorStatic, source: this.source };
+    const origin = { index: state.sessionIndex, secrets, peerStatic: initiatorStatic, source: state.source };
     const family = GatewayFamily.fromHandshake(this.context, origin, early, now, effects);
     wipeSecrets(secrets);
     return family;

@@ -62,7 +62,7 @@ export interface InitiatorOptions {
   readonly gatewayX25519: Uint8Array;
   readonly kem: KemName;
   /** A key of this suite that was checked before; it is checked again for time and pins. */
-  readonly kemKey: KemAnnouncement | undefined;
+  readonly kemKey: Pick<KemAnnouncement, 'kem' | 'body' | 'signature'> | undefined;
   readonly pinnedHashes: readonly Uint8Array[];
   /** Added to the own clock for the salt: what an Error 2 of this attempt told. */
   readonly clockOffsetMs: number;

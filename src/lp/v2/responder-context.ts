@@ -3,6 +3,7 @@
  */
 import type { CryptoProvider, RandomSource } from '../crypto/provider.ts';
 import type { KemKeyRing } from './kem-key.ts';
+import type { TransportPlace } from './transport.ts';
 
 export interface ResponderIdentity {
   readonly ed25519Public: Uint8Array;
@@ -44,8 +45,8 @@ export interface ResponderContext {
   /** A free session index of this shard (§3), reserved until `freeIndex`; `undefined` when the shard has no place. */
   allocateIndex(): number | undefined;
   freeIndex(index: number): void;
-  /** TRANSPORT_BYTES zero bytes. */
-  allocateMemory(): Uint8Array;
-  releaseMemory(memory: Uint8Array): void;
+  /** Zero bytes for a session's transport. */
+  allocatePlace(): TransportPlace;
+  releasePlace(place: TransportPlace): void;
   nextFamilyId(): number;
 }

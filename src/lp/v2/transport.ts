@@ -29,6 +29,19 @@ const PEER = 96;
 const WINDOW = 128;
 export const TRANSPORT_BYTES = WINDOW + WINDOW_BYTES;
 
+const KEY_LENGTH = 32;
+
+/** TRANSPORT_BYTES of somebody's memory, from `offset` on. */
+export interface TransportPlace {
+  readonly memory: Uint8Array;
+  readonly offset: number;
+}
+
+/** A place of its own, for whoever has few sessions. */
+export function ownPlace(): TransportPlace {
+  return { memory: new Uint8Array(TRANSPORT_BYTES), offset: 0 };
+}
+
 export type Role = 'initiator' | 'responder';
 
 /** §2: types that are allowed when sealed, as a bitmap by type number. */
@@ -47,43 +60,46 @@ const SEALED_TYPES = [
 const NONCE = new Uint8Array(12);
 
 export class Transport {
-  readonly index: number;
+  /** `index | 0`: as a small integer it costs no heap number. */
+  private readonly signedIndex: number;
   private readonly memory: Uint8Array;
+  private readonly offset: number;
   private sendCounter: number;
   private nextCounter = 0;
   private replyDue: boolean;
 
   /**
-   * `memory` is TRANSPORT_BYTES long and zero. `firstCounter` is 1 where counter 0 is kept for the reply to H3
+   * The place is zero. `firstCounter` is 1 where counter 0 is kept for the reply to H3
    * (`sealReplyToH3`). Copies the secrets; the caller wipes its own.
    */
   constructor(
     index: number,
-    memory: Uint8Array,
+    place: TransportPlace,
     role: Role,
     secrets: SessionSecrets,
     peerStatic: Uint8Array,
     firstCounter: 0 | 1,
   ) {
-    this.index = index;
-    this.memory = memory;
+    this.signedIndex = index | 0;
+    this.memory = place.memory;
+    this.offset = place.offset;
     this.sendCounter = firstCounter;
     this.replyDue = firstCounter === 1;
     const initiator = role === 'initiator';
-    memory.set(initiator ? secrets.initiatorToResponder : secrets.responderToInitiator, SEND_KEY);
-    memory.set(initiator ? secrets.responderToInitiator : secrets.initiatorToResponder, RECEIVE_KEY);
-    memory.set(secrets.chain, CHAIN);
-    memory.set(peerStatic, PEER);
+    this.put(SEND_KEY, initiator ? secrets.initiatorToResponder : secrets.responderToInitiator);
+    this.put(RECEIVE_KEY, initiator ? secrets.responderToInitiator : secrets.initiatorToResponder);
+    this.put(CHAIN, secrets.chain);
+    this.put(PEER, peerStatic);
   }
 
   /** The chain for the next rekey; wiped at demotion. */
   get chain(): Uint8Array {
-    return this.memory.subarray(CHAIN, CHAIN + 32);
+    return this.part(CHAIN);
   }
 
   /** The peer's X25519 static key: its identity. */
   get peerStatic(): Uint8Array {
-    return this.memory.subarray(PEER, PEER + 32);
+    return this.part(PEER);
   }
 
   /** How many packets were sealed. */
@@ -97,17 +113,21 @@ export class Transport {
   }
 
   wipeChain(): void {
-    this.memory.fill(0, CHAIN, CHAIN + 32);
+    this.part(CHAIN).fill(0);
   }
 
   wipe(): void {
-    this.memory.fill(0);
+    this.memory.fill(0, this.offset, this.offset + TRANSPORT_BYTES);
   }
 
-  /** Gives the memory back to its owner: wiped, and this transport is of no more use. */
-  releaseMemory(): Uint8Array {
+  /** Gives the place back to its owner: wiped, and this transport is of no more use. */
+  releasePlace(): TransportPlace {
     this.wipe();
-    return this.memory;
+    return { memory: this.memory, offset: this.offset };
+  }
+
+  get index(): number {
+    return this.signedIndex >>> 0;
   }
 
   /**
@@ -117,7 +137,7 @@ export class Transport {
   open(crypto: CryptoProvider, packet: Uint8Array): DropReason | undefined {
     const counter = counterOf(packet);
     if (counter >= COUNTER_LIMIT) return 'counter_limit';
-    const verdict = checkCounter(this.memory, WINDOW, this.nextCounter, counter);
+    const verdict = checkCounter(this.memory, this.offset + WINDOW, this.nextCounter, counter);
     if (verdict !== 'fresh') return verdict;
     NONCE.set(packet.subarray(4, HEADER_LENGTH), 4);
     const sealed = packet.subarray(HEADER_LENGTH);
@@ -126,10 +146,10 @@ export class Transport {
       sealed,
       packet.subarray(0, HEADER_LENGTH),
       NONCE,
-      this.memory.subarray(RECEIVE_KEY, RECEIVE_KEY + 32),
+      this.part(RECEIVE_KEY),
     );
     if (!opened) return 'tag';
-    this.nextCounter = markCounter(this.memory, WINDOW, this.nextCounter, counter);
+    this.nextCounter = markCounter(this.memory, this.offset + WINDOW, this.nextCounter, counter);
     if (versionOf(packet) !== VERSION_2) return 'version';
     const type = typeOf(packet);
     return type > 15 || (SEALED_TYPES & (1 << type)) === 0 ? 'type' : undefined;
@@ -148,9 +168,18 @@ export class Transport {
     return this.sealAt(crypto, 0, type, content);
   }
 
+  private part(at: number): Uint8Array {
+    const start = this.offset + at;
+    return this.memory.subarray(start, start + KEY_LENGTH);
+  }
+
+  private put(at: number, key: Uint8Array): void {
+    this.memory.set(key, this.offset + at);
+  }
+
   private sealAt(crypto: CryptoProvider, counter: number, type: number, content: Uint8Array): Uint8Array {
     const packet = new Uint8Array(MIN_PACKET_LENGTH + content.length);
-    writeHeader(packet, this.index, counter);
+    writeHeader(packet, this.signedIndex, counter);
     packet[HEADER_LENGTH] = VERSION_2;
     writeLe16(packet, HEADER_LENGTH + 4, type);
     packet.set(content, CONTENT_OFFSET);
@@ -160,7 +189,7 @@ export class Transport {
       packet.subarray(HEADER_LENGTH, packet.length - TRAILER_LENGTH),
       packet.subarray(0, HEADER_LENGTH),
       NONCE,
-      this.memory.subarray(SEND_KEY, SEND_KEY + 32),
+      this.part(SEND_KEY),
     );
     return packet;
   }

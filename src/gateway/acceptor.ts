@@ -73,6 +73,8 @@ export class Acceptor {
   private readonly servers: Server[] = [];
   private readonly connections = new Map<number, Connection>();
   private lastId = 0;
+  /** Read once per event: a packet's age needs no finer clock, and reading it costs as much as a packet. */
+  private eventMs = 0;
 
   constructor(options: AcceptorOptions, dependencies: AcceptorDependencies) {
     this.options = options;
@@ -136,8 +138,9 @@ export class Acceptor {
 
   private accept(socket: Socket): void {
     const { admission, nowMs } = this.dependencies;
+    this.eventMs = nowMs();
     const full = this.connections.size >= this.options.connections;
-    const source = full ? undefined : admission.connect(socket.remoteAddress ?? '', nowMs());
+    const source = full ? undefined : admission.connect(socket.remoteAddress ?? '', this.eventMs);
     if (source === undefined) {
       this.counts.refused++;
       socket.destroy();
@@ -149,7 +152,10 @@ export class Acceptor {
     const connection = this.makeConnection(this.lastId, socket, source);
     this.connections.set(connection.id, connection);
     socket.on('data', (chunk: Buffer) => {
-      if (!connection.read(chunk, nowMs())) this.drop(connection, 'framing');
+      this.eventMs = nowMs();
+      // A plain array: `slice` of a Buffer would not copy, and a queued packet would keep the whole read alive.
+      const bytes = new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.length);
+      if (!connection.read(bytes, this.eventMs)) this.drop(connection, 'framing');
     });
     socket.on('error', () => {
       if (!connection.closed) this.counts.closed.error++;
@@ -168,7 +174,7 @@ export class Acceptor {
       admit: (bytes, offset, length) => this.admitHeader(connection, bytes, offset, length),
       packet: (packet) => this.take(connection, packet),
     };
-    const connection = new Connection(id, socket, source, sink, this.dependencies.nowMs());
+    const connection = new Connection(id, socket, source, sink, this.eventMs);
     return connection;
   }
 
@@ -178,7 +184,7 @@ export class Acceptor {
     const fault = headerFault(bytes, offset, length);
     if (fault === undefined && (index === BOOTSTRAP_INDEX || this.dependencies.router.knows(index))) return true;
     this.countDrop(fault ?? 'unknown_index');
-    connection.other(this.dependencies.nowMs());
+    connection.other(this.eventMs);
     connection.frameDone();
     return false;
   }
@@ -186,19 +192,23 @@ export class Acceptor {
   private take(connection: Connection, packet: Uint8Array): void {
     connection.frameDone();
     const index = readLe32(packet, 0);
-    if (isSessionIndex(index)) this.takeLive(connection, index, packet);
+    if (isSessionIndex(index)) this.takeLive(connection, index, packet, false);
     else if (index === BOOTSTRAP_INDEX) this.takeHello(connection, packet);
     else this.takeHandshake(connection, index, packet);
   }
 
-  private takeLive(connection: Connection, index: number, packet: Uint8Array): void {
+  private takeLive(connection: Connection, index: number, packet: Uint8Array, mayGather: boolean): void {
     const mailbox = this.dependencies.mailbox(this.dependencies.router.shardOf(index));
     const envelope = { connection: connection.id, source: connection.source.id, flags: 0, retryAfterSeconds: 0 };
-    if (mailbox.offerTransport(envelope, packet)) return;
+    const shareUsed = connection.useShare(mailbox.filledBatch, packet.length);
+    const room = mailbox.offerTransport(envelope, packet, mayGather);
+    if (room && !shareUsed) return;
     connection.hold();
-    mailbox.whenRoom(() => {
+    const resume = () => {
       if (!connection.resume()) this.drop(connection, 'framing');
-    });
+    };
+    if (room) mailbox.whenBatchLeaves(resume);
+    else mailbox.whenRoom(resume);
   }
 
   private takeHello(connection: Connection, packet: Uint8Array): void {
@@ -218,17 +228,17 @@ export class Acceptor {
   }
 
   private takeHandshake(connection: Connection, index: number, packet: Uint8Array): void {
-    const { admission, router, nowMs } = this.dependencies;
+    const { admission, router } = this.dependencies;
     const shard = router.shardOf(index);
     const mailbox = this.dependencies.mailbox(shard);
     const { source } = connection;
     const isNoise = typeOf(packet) === TYPE.handshake;
     if (isNoise && counterOf(packet) === 2) {
-      this.takeLive(connection, index, packet);
+      this.takeLive(connection, index, packet, true);
       return;
     }
     const isH1 = isNoise && counterOf(packet) === 1;
-    const token = isH1 && source.takeToken(nowMs());
+    const token = isH1 && source.takeToken(this.eventMs);
     const session = isH1 && admission.reserveSession(source, shard);
     const flags = (token ? ADMIT.token : 0) | (session ? ADMIT.session : 0);
     const cost = isH1 ? HANDSHAKE_COST_US.h1 : HANDSHAKE_COST_US.kkt;
@@ -243,12 +253,12 @@ export class Acceptor {
   private shed(connection: Connection, index: number, shard: number): void {
     this.counts.busy++;
     this.countDrop('mailbox_full');
-    connection.other(this.dependencies.nowMs());
+    connection.other(this.eventMs);
     connection.sendPacket(encodeBusyPacket(index, this.dependencies.mailbox(shard).retryAfter()));
   }
 
   private envelope(connection: Connection, flags: number): PacketEnvelope {
-    connection.other(this.dependencies.nowMs());
+    connection.other(this.eventMs);
     const { source } = connection;
     return { connection: connection.id, source: source.id, flags, retryAfterSeconds: source.retryAfter() };
   }

@@ -26,6 +26,9 @@ interface SourceLimits {
   readonly connections: number;
 }
 
+/** Of an IPv6 /64 or a listed CIDR. */
+const MAX_ADDRESSES = 8;
+
 export type Reservation = 'record' | 'session';
 
 /** One source address. Kept while anything of it is there; a full bucket and no place: forgotten. */
@@ -34,6 +37,8 @@ export class Source {
   readonly key: string;
   readonly limits: SourceLimits;
   connections = 0;
+  /** Addresses that were looked up as this source; the first few save the parsing next time. */
+  readonly addresses: string[] = [];
   private tokens: number;
   private refilledMs: number;
   /** Places taken, by shard. */
@@ -106,6 +111,7 @@ export class Source {
 export class Admission {
   private readonly byKey = new Map<string, Source>();
   private readonly byId = new Map<number, Source>();
+  private readonly byAddress = new Map<string, Source>();
   private readonly limits: AdmissionLimits;
   private readonly listed: ListedSources;
   private readonly shards: number;
@@ -129,9 +135,7 @@ export class Admission {
 
   /** The source of a new connection, or `undefined` beyond its bound of connections. */
   connect(address: string, nowMs: number): Source | undefined {
-    const listed = this.listed.find(address);
-    const key = listed?.cidr ?? sourceKey(address);
-    const source = this.byKey.get(key) ?? this.add(key, listed, nowMs);
+    const source = this.byAddress.get(address) ?? this.lookUp(address, nowMs);
     if (source.connections >= source.limits.connections) return undefined;
     source.connections++;
     return source;
@@ -177,9 +181,21 @@ export class Admission {
         return;
       }
       if (!value.forgettable(nowMs)) continue;
+      for (const address of value.addresses) this.byAddress.delete(address);
       this.byKey.delete(value.key);
       this.byId.delete(value.id);
     }
+  }
+
+  private lookUp(address: string, nowMs: number): Source {
+    const listed = this.listed.find(address);
+    const key = listed?.cidr ?? sourceKey(address);
+    const source = this.byKey.get(key) ?? this.add(key, listed, nowMs);
+    if (source.addresses.length < MAX_ADDRESSES) {
+      source.addresses.push(address);
+      this.byAddress.set(address, source);
+    }
+    return source;
   }
 
   private add(key: string, listed: ListedSource | undefined, nowMs: number): Source {

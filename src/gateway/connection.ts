@@ -3,6 +3,7 @@
  * batch, and stops reading while its shard has no room or its client does not read.
  */
 import type { Socket } from 'node:net';
+import { concat } from '../lp/wire/bytes.ts';
 import { FrameCutter, type FrameSink, type Framing, frameOverhead, writeFramePrefix } from '../lp/wire/framing.ts';
 import type { Source } from './admission.ts';
 
@@ -26,6 +27,11 @@ export type CloseReason =
 /** Unsent replies of a client that does not read: beyond the first bound it is not read either, beyond the second closed. */
 const WRITE_PAUSE_BYTES = 256 * 1_024;
 const WRITE_LIMIT_BYTES = 4 * 1_024 * 1_024;
+/**
+ * What one connection may put into one batch: its answers are about as long, so a client that reads stays far below the
+ * bound at which it would be closed, and one connection cannot fill a shard's lane alone.
+ */
+const SHARE_BYTES = 256 * 1_024;
 const BE16_PREFIX = 2;
 
 export class Connection {
@@ -39,10 +45,13 @@ export class Connection {
   private lastValidMs: number | undefined;
   private lastOtherMs: number | undefined;
   private frameSinceMs: number | undefined;
-  private corked = false;
+  /** Frames of the batch that is being read. */
+  private replies: Uint8Array[] = [];
   /** Reasons not to read that stand at present. */
   private holds = 0;
   private drainAwaited = false;
+  private share = 0;
+  private shareOf = -1;
 
   constructor(id: number, socket: Socket, source: Source, sink: FrameSink, nowMs: number) {
     this.id = id;
@@ -87,6 +96,13 @@ export class Connection {
     return true;
   }
 
+  /** Counts a packet that goes into a batch. True: the connection's share of this batch is used up. */
+  useShare(batch: number, length: number): boolean {
+    this.share = batch === this.shareOf ? this.share + length : length;
+    this.shareOf = batch;
+    return this.share >= SHARE_BYTES;
+  }
+
   valid(nowMs: number): void {
     this.lastValidMs = nowMs;
   }
@@ -102,19 +118,16 @@ export class Connection {
    */
   reply(frame: Uint8Array): boolean {
     if (this.closed) return false;
-    const first = !this.corked;
-    if (first) {
-      this.corked = true;
-      this.socket.cork();
-    }
-    this.socket.write(this.framing === 'be16' ? frame : reframe(frame));
-    return first;
+    return this.replies.push(this.framing === 'be16' ? frame : reframe(frame)) === 1;
   }
 
-  /** Sends what the batch brought. False: the client does not read and its bound is reached. */
+  /** Sends what the batch brought, in one write. False: the client does not read and its bound is reached. */
   flush(): boolean {
-    this.corked = false;
-    this.socket.uncork();
+    const { replies } = this;
+    const [first] = replies;
+    if (first === undefined || this.closed) return true;
+    this.replies = [];
+    this.socket.write(replies.length === 1 ? first : concat(...replies));
     const unsent = this.socket.writableLength;
     if (unsent > WRITE_LIMIT_BYTES) return false;
     if (unsent > WRITE_PAUSE_BYTES && !this.drainAwaited) {

@@ -260,13 +260,7 @@ export class Gateway {
           now: () => clock.now(),
           mailboxLimits: mailboxLimitsOf(this.config),
           startTimeoutMs: SHARD_START_TIMEOUT_MS,
-          timeout: (ms) => {
-            let cancel: CancelTimer = () => undefined;
-            const expired = new Promise<void>((resolve) => {
-              cancel = timers.after(ms, resolve);
-            });
-            return { expired, cancel: () => cancel() };
-          },
+          after: (ms, action) => timers.after(ms, action),
           kemKeys: () => this.kemKeys.packed,
           onRequest: (request) => void this.serve(request),
           onFamilyEnded: (family) => this.forwarder.endFamily(family),

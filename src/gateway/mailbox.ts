@@ -13,6 +13,13 @@ export interface MailboxLimits {
   readonly queuedBytes: number;
 }
 
+/** A batch that is being filled. */
+interface Filling {
+  readonly writer: InboundWriter;
+  /** Of packets alone: handshakes and answers that go along have bounds of their own. */
+  packetBytes: number;
+}
+
 interface QueuedHandshake {
   readonly envelope: PacketEnvelope;
   readonly packet: Uint8Array;
@@ -25,6 +32,13 @@ interface QueuedHandshake {
  */
 export const HANDSHAKE_COST_US = { hello: 15, kkt: 20, h1: 300 } as const;
 const HANDSHAKE_BUDGET_US = 4_000;
+/**
+ * Under load handshakes wait this long for company: handing a batch over costs both threads as much as a quarter of a
+ * handshake. It is nothing beside a round trip, and when the last batch is longer ago than ten times this, nobody waits.
+ * Revise with `lewes_shard_batches_total` against `lewes_h1_read_total`.
+ */
+const GATHER_MS = 2;
+const QUIET_MS = 20;
 /** Transport packets of one batch: about 4 ms of a shard's time. */
 const PACKETS_PER_BATCH = 1_024;
 /** Reading goes on when the lane is down to this part of its bound. */
@@ -32,6 +46,8 @@ const RESUME_AT = 0.5;
 
 export interface MailboxHost {
   now(): Now;
+  /** Calls back once after so many milliseconds, unless cancelled. */
+  after(ms: number, action: () => void): () => void;
   /** Runs a batch on the shard's thread. */
   run(batch: Uint8Array<ArrayBuffer>): Promise<Uint8Array>;
   /** The shard's answer to a batch; called before the next batch leaves. */
@@ -44,18 +60,28 @@ export class Mailbox {
   private readonly host: MailboxHost;
   private handshakes: QueuedHandshake[] = [];
   /** Transport packets and control messages, cut into batches; the last one is being filled. */
-  private transport: InboundWriter[] = [];
+  private transport: Filling[] = [];
   private packets = 0;
   private bytes = 0;
   private inFlight = false;
+  /** Packets of both lanes in the batch under way. */
+  private underWay = 0;
   private scheduled = false;
   private closed = false;
   /** Until the shard's thread answers, packets gather. */
   private opened = false;
-  private tickQueued = false;
+  /** Where the tick that waits is. */
+  private ticking: Filling | undefined;
   /** Told once when there is room again. */
   private waiting: (() => void)[] = [];
+  /** Told once when the next batch leaves. */
+  private waitingForBatch: (() => void)[] = [];
+  /** Batches that have left. */
+  private left = 0;
   private lastBytes = 0;
+  private lastDoneMs = Number.NEGATIVE_INFINITY;
+  /** Cancels the wait for company. */
+  private gathering: (() => void) | undefined;
 
   constructor(limits: MailboxLimits, host: MailboxHost) {
     this.limits = limits;
@@ -70,6 +96,11 @@ export class Mailbox {
     return this.handshakes.length;
   }
 
+  /** Names the batch that is being filled, for whoever counts what he put into it. */
+  get filledBatch(): number {
+    return this.left;
+  }
+
   get idle(): boolean {
     return !this.inFlight && this.packets === 0 && this.handshakes.length === 0 && this.transport.length === 0;
   }
@@ -78,39 +109,45 @@ export class Mailbox {
   offerHandshake(envelope: PacketEnvelope, packet: Uint8Array, costUs: number): boolean {
     if (this.closed || this.handshakes.length >= this.limits.queuedHandshakes) return false;
     this.handshakes.push({ envelope, packet: packet.slice(), costUs });
-    this.schedule();
+    this.gather();
     return true;
   }
 
-  /** Always takes the packet; false says that the lane is full now and the connection must not be read further. */
-  offerTransport(envelope: PacketEnvelope, packet: Uint8Array): boolean {
+  /**
+   * Always takes the packet; false says that the lane is full now and the connection must not be read further. An H3
+   * keeps its order among the packets of live sessions, but may wait for company like other handshakes.
+   */
+  offerTransport(envelope: PacketEnvelope, packet: Uint8Array, mayGather = false): boolean {
     if (this.closed) return true;
-    const writer = this.writer();
-    const before = writer.length;
-    writer.packet(envelope, packet);
+    const filling = this.filling();
+    const before = filling.writer.length;
+    filling.writer.packet(envelope, packet);
+    const length = filling.writer.length - before;
+    filling.packetBytes += length;
     this.packets++;
-    this.bytes += writer.length - before;
-    this.schedule();
+    this.bytes += length;
+    if (mayGather) this.gather();
+    else this.schedule();
     return this.packets < this.limits.queuedPackets && this.bytes < this.limits.queuedBytes;
   }
 
   /** Answers to requests; their number is bounded by the requests that the shard has waiting. */
   answer(key: number, kind: number, body: Uint8Array): void {
     if (this.closed) return;
-    this.writer().answer(key, kind, body);
+    this.filling().writer.answer(key, kind, body);
     this.schedule();
   }
 
   kemKey(material: Uint8Array): void {
-    this.writer().kemKey(material);
+    this.filling().writer.kemKey(material);
     this.schedule();
   }
 
   /** One tick at most is waiting. */
   tick(): void {
-    if (this.tickQueued || this.closed) return;
-    this.tickQueued = true;
-    this.writer().tick();
+    if (this.ticking !== undefined || this.closed) return;
+    this.ticking = this.filling();
+    this.ticking.writer.tick();
     this.schedule();
   }
 
@@ -124,30 +161,38 @@ export class Mailbox {
     this.waiting.push(resume);
   }
 
+  /** Told when the batch that is being filled leaves. */
+  whenBatchLeaves(resume: () => void): void {
+    this.waitingForBatch.push(resume);
+  }
+
   /** Seconds until a handshake that is refused now would find its turn. */
   retryAfter(): number {
     const queuedUs = this.handshakes.reduce((sum, handshake) => sum + handshake.costUs, 0);
     return Math.ceil(queuedUs / 1e6) + 1;
   }
 
-  /** Drops what waits; returns how many packets. Nothing is taken afterwards. */
+  /** Drops what waits; returns how many packets, those of the batch under way included. Nothing is taken afterwards. */
   close(): number {
-    const lost = this.packets + this.handshakes.length;
+    const lost = this.packets + this.handshakes.length + this.underWay;
     this.closed = true;
+    this.gathering?.();
+    this.gathering = undefined;
     this.handshakes = [];
     this.transport = [];
     this.packets = 0;
     this.bytes = 0;
     this.wakeWaiting();
+    this.wakeWaitingForBatch();
     return lost;
   }
 
-  private writer(): InboundWriter {
+  private filling(): Filling {
     const last = this.transport.at(-1);
-    if (last !== undefined && last.records < PACKETS_PER_BATCH) return last;
-    const writer = new InboundWriter(this.lastBytes);
-    this.transport.push(writer);
-    return writer;
+    if (last !== undefined && last.writer.records < PACKETS_PER_BATCH) return last;
+    const filling = { writer: new InboundWriter(this.lastBytes), packetBytes: 0 };
+    this.transport.push(filling);
+    return filling;
   }
 
   /** What one turn of the loop reads becomes one batch. */
@@ -160,18 +205,31 @@ export class Mailbox {
     });
   }
 
+  /** Like `schedule`, but in busy times the batch leaves a little later. */
+  private gather(): void {
+    if (this.scheduled || this.inFlight || this.gathering !== undefined || !this.opened) return;
+    if (this.host.now().monotonicMs - this.lastDoneMs > QUIET_MS) this.schedule();
+    else this.gathering = this.host.after(GATHER_MS, () => this.flush());
+  }
+
   private flush(): void {
+    this.gathering?.();
+    this.gathering = undefined;
     if (this.inFlight || this.closed || !this.opened) return;
-    const writer = this.transport.shift() ?? new InboundWriter(this.lastBytes);
-    this.tickQueued = this.tickQueued && this.transport.length > 0;
+    const filling = this.transport.shift();
+    if (filling === this.ticking) this.ticking = undefined;
+    const writer = filling?.writer ?? new InboundWriter(this.lastBytes);
     const packets = writer.packets;
     this.addHandshakes(writer);
     if (writer.empty) return;
     this.inFlight = true;
+    this.underWay = writer.packets;
     this.packets -= packets;
-    this.bytes = this.packets === 0 ? 0 : Math.max(0, this.bytes - writer.length);
+    this.bytes -= filling?.packetBytes ?? 0;
     this.lastBytes = Math.min(writer.length, 1 << 20);
+    this.left++;
     void this.runBatch(writer);
+    this.wakeWaitingForBatch();
   }
 
   private addHandshakes(writer: InboundWriter): void {
@@ -191,8 +249,10 @@ export class Mailbox {
     try {
       const result = await this.host.run(writer.seal(now));
       this.inFlight = false;
+      this.underWay = 0;
       if (this.closed) return;
-      this.host.done(result, this.host.now().monotonicMs - now.monotonicMs);
+      this.lastDoneMs = this.host.now().monotonicMs;
+      this.host.done(result, this.lastDoneMs - now.monotonicMs);
     } catch (reason) {
       this.inFlight = false;
       if (!this.closed) this.host.failed(reason);
@@ -212,6 +272,12 @@ export class Mailbox {
   private wakeWaiting(): void {
     const waiting = this.waiting;
     this.waiting = [];
+    for (const resume of waiting) resume();
+  }
+
+  private wakeWaitingForBatch(): void {
+    const waiting = this.waitingForBatch;
+    this.waitingForBatch = [];
     for (const resume of waiting) resume();
   }
 }

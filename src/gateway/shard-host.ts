@@ -6,6 +6,7 @@ import { assertNever } from '../lp/drop-reason.ts';
 import type { Now } from '../lp/time.ts';
 import { InboundWriter, type OutboundHandler, RELEASE, type ReleaseKind, readOutbound } from '../shard/messages.ts';
 import { readStats, type StatsSnapshot } from '../shard/stats.ts';
+import type { CancelTimer } from '../system/timers.ts';
 import type { Acceptor } from './acceptor.ts';
 import type { Admission } from './admission.ts';
 import type { Connection } from './connection.ts';
@@ -41,7 +42,7 @@ export interface ShardHostDependencies {
   readonly now: () => Now;
   readonly mailboxLimits: MailboxLimits;
   readonly startTimeoutMs: number;
-  readonly timeout: (ms: number) => { readonly expired: Promise<void>; cancel(): void };
+  readonly after: (ms: number, action: () => void) => CancelTimer;
   /** Packed KEM keys that a fresh shard needs. */
   readonly kemKeys: () => readonly Uint8Array[];
   readonly onRequest: (request: RequestOfShard) => void;
@@ -97,12 +98,15 @@ export class ShardHost implements OutboundHandler {
     this.thread = thread;
     const failed = new Promise<never>((_, reject) => thread.onLost(reject));
     failed.catch(() => undefined);
-    const timeout = this.dependencies.timeout(this.dependencies.startTimeoutMs);
+    let cancel: CancelTimer = () => undefined;
+    const expired = new Promise<never>((_, reject) => {
+      const late = () => reject(new Error('no answer from its thread'));
+      cancel = this.dependencies.after(this.dependencies.startTimeoutMs, late);
+    });
     try {
       const ping = new InboundWriter();
       for (const key of this.dependencies.kemKeys()) ping.kemKey(key);
       ping.tick();
-      const expired = timeout.expired.then(() => Promise.reject(new Error('no answer from its thread')));
       const result = await Promise.race([thread.run(ping.seal(this.dependencies.now())), failed, expired]);
       thread.onLost((reason) => this.lost(reason));
       this.started = true;
@@ -112,7 +116,7 @@ export class ShardHost implements OutboundHandler {
       await thread.destroy();
       throw new ShardStartError(this.shard, cause);
     } finally {
-      timeout.cancel();
+      cancel();
     }
   }
 
@@ -180,6 +184,7 @@ export class ShardHost implements OutboundHandler {
   private makeMailbox(): Mailbox {
     return new Mailbox(this.dependencies.mailboxLimits, {
       now: this.dependencies.now,
+      after: this.dependencies.after,
       run: (batch) => this.thread?.run(batch) ?? Promise.reject(new Error('the thread is not there')),
       done: (result, ms) => this.batchDone(result, ms),
       failed: (reason) => this.lost(reason),
@@ -203,14 +208,16 @@ export class ShardHost implements OutboundHandler {
     this.thread = undefined;
     this.started = false;
     this.epoch++;
-    const packets = this.box.close();
+    const failed = this.box;
     const sessions = this.snapshot?.gauges.sessions ?? 0;
     this.lostSessions += sessions;
-    this.lostPackets += packets;
     this.snapshot = undefined;
     this.box = this.makeMailbox();
     this.dependencies.router.forget(this.shard);
     this.dependencies.admission.releaseShard(this.shard);
+    // Last, for it lets connections read on.
+    const packets = failed.close();
+    this.lostPackets += packets;
     this.dependencies.onLost(this.shard, { reason, sessions, packets });
     void this.replace(thread);
   }

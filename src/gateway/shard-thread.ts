@@ -2,6 +2,7 @@
  * The thread of one shard: a single-thread piscina pool, or its in-thread twin for tests. A batch goes in and a batch
  * comes out; both buffers are transferred. One batch is in flight at most: the mailbox sees to that.
  */
+import type { ResourceLimits } from 'node:worker_threads';
 import { Piscina } from 'piscina';
 import { Shard, type ShardDependencies, type ShardOptions } from '../shard/shard.ts';
 import type { ShardWorkerData } from '../shard/worker-data.ts';
@@ -17,7 +18,7 @@ export interface ShardThread {
 type RunOptions = Parameters<Piscina['run']>[1];
 
 /** Why each option: `atomics: 'sync'` freezes an idle worker's loop, the queue is not FIFO without `stricterFIFO`. */
-export function startShardThread(entry: URL, workerData: ShardWorkerData): ShardThread {
+export function startShardThread(entry: URL, workerData: ShardWorkerData, heap: ResourceLimits = {}): ShardThread {
   const pool = new Piscina({
     filename: entry.href,
     workerData,
@@ -28,6 +29,7 @@ export function startShardThread(entry: URL, workerData: ShardWorkerData): Shard
     atomics: 'disabled',
     stricterFIFO: true,
     recordTiming: false,
+    resourceLimits: heap,
   });
   let ended = false;
   let lost: (reason: Error) => void = () => undefined;
@@ -37,7 +39,9 @@ export function startShardThread(entry: URL, workerData: ShardWorkerData): Shard
     lost(reason);
   };
   pool.on('error', (error: unknown) => end(asError(error)));
-  pool.on('workerDestroy', () => end(new Error('the thread ended')));
+  // It is told of before its reason is, and while the pool still lists the worker, which `destroy` would then wait for
+  // without end: one turn later both are settled.
+  pool.on('workerDestroy', () => setImmediate(() => end(new Error('the thread ended'))));
   return {
     // The declared type of `transferList` follows another overload of postMessage than the one that piscina calls.
     run: (batch) => pool.run(batch, { transferList: [batch.buffer] } as unknown as RunOptions) as Promise<Uint8Array>,

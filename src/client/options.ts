@@ -1,0 +1,115 @@
+/**
+ * What a caller of `connect` may say, with the defaults, and the checks that are made before anything is sent.
+ */
+import { isIP } from 'node:net';
+import type { CryptoProvider, KemName, RandomSource } from '../lp/crypto/provider.ts';
+import type { Clock } from '../system/clock.ts';
+import type { Timers } from '../system/timers.ts';
+import type { Client } from './client.ts';
+import { type Hop, invalidOption, type Step } from './errors.ts';
+import type { KemKeyCache } from './key-cache.ts';
+import type { RegisterRequest } from './registration.ts';
+
+export interface GatewayOptions {
+  /**
+   * `host:port`, IPv6 as `[address]:port`. With `via` it is what the entry connects to: an IP address; without one the entry
+   * takes the address that it lists for the identity.
+   */
+  readonly address?: string;
+  /** The gateway's Ed25519 key: base58, 64 hex digits, or 32 bytes. */
+  readonly identity: string | Uint8Array;
+  /** BLAKE3 hashes (32 bytes) of the KEM keys to accept, from an authentic source; none: any that the identity signed. */
+  readonly kemKeyHashes?: readonly Uint8Array[];
+  /** Registers on the way, without a round trip of its own. The answer is the client's `registration`. */
+  readonly register?: RegisterRequest;
+  /** Any one request that is to ride in the handshake. The answer is the client's `early`. Not together with `register`. */
+  readonly early?: { readonly kind: number; readonly body: Uint8Array };
+}
+
+export interface Timeouts {
+  /** TCP connect. Default 10,000. */
+  readonly connectMs: number;
+  /** From nothing to a session, all attempts included. Default 45,000. */
+  readonly openMs: number;
+  /** A request, from its leaving to its answer. Default 10,000. */
+  readonly requestMs: number;
+  /** A Forward, and any request that needs one. Default 15,000. */
+  readonly forwardMs: number;
+}
+
+export interface StepEvent {
+  readonly hop: Hop;
+  /** `key` at first contact only. `handshake` ends with the reply to H3, which may carry the answer to an early request. */
+  readonly step: Step;
+  readonly ms: number;
+}
+
+export interface ConnectOptions {
+  readonly gateway: GatewayOptions;
+  /**
+   * The entry: `gateway` is then the exit, and reached through it. Given as options, the entry belongs to the new client
+   * (`client.entry`) and is closed with it; a client that is there already stays its owner's.
+   */
+  readonly via?: GatewayOptions | Client;
+  /** The KEM suites to use, the preferred one first. Default: X-Wing, then ML-KEM-768. */
+  readonly kem?: readonly KemName[];
+  /** Default: the native provider where it loads, else the portable one. */
+  readonly crypto?: CryptoProvider;
+  /** Default: one that lives as long as the client. Share a MemoryKemKeyCache to save round trips. */
+  readonly keyCache?: KemKeyCache;
+  /**
+   * Seed of the client's Ed25519 key, 32 bytes, copied; both gateways see the key. Default: a fresh random one per gateway,
+   * so that nothing links them.
+   */
+  readonly clientSeed?: Uint8Array;
+  /** Ends the connecting; afterwards it means nothing. */
+  readonly signal?: AbortSignal;
+  readonly timeouts?: Partial<Timeouts>;
+  /** Handshake attempts per session. Default 3. */
+  readonly attempts?: number;
+  /** Whether a session that was lost is followed by a new handshake at the next request. Default true; else it closes. */
+  readonly reconnect?: boolean;
+  /** Whether rekeys that the gateway asks for bring a fresh ML-KEM exchange. Default true. */
+  readonly ratchet?: boolean;
+  /** Unanswered requests per gateway at once, 1 … 65,536. Default 256. */
+  readonly maxInFlight?: number;
+  /** Requests are refused while more is waiting to be written. Default 4 MiB. */
+  readonly maxWriteBufferBytes?: number;
+  /** Source address of the TCP connection. */
+  readonly localAddress?: string;
+  /** Called when a step is done. It must not throw. */
+  readonly onStep?: (event: StepEvent) => void;
+  /** For tests. */
+  readonly clock?: Clock;
+  readonly timers?: Timers;
+  readonly random?: RandomSource;
+}
+
+export const DEFAULT_TIMEOUTS: Timeouts = { connectMs: 10_000, openMs: 45_000, requestMs: 10_000, forwardMs: 15_000 };
+export const DEFAULT_KEM: readonly KemName[] = ['x-wing', 'ml-kem-768'];
+export const DEFAULT_ATTEMPTS = 3;
+export const DEFAULT_MAX_IN_FLIGHT = 256;
+export const DEFAULT_MAX_WRITE_BUFFER_BYTES = 4 * 1_024 * 1_024;
+const MAX_IN_FLIGHT = 65_536;
+/** What timers can hold. */
+const MAX_TIMEOUT_MS = 2 ** 31 - 1;
+
+/** Throws `invalid_option`. */
+export function checkOptions(options: ConnectOptions): void {
+  const { kem = DEFAULT_KEM, clientSeed, localAddress } = options;
+  if (kem.length === 0 || !kem.every((name) => DEFAULT_KEM.includes(name))) {
+    throw invalidOption(`kem has to name suites of ${DEFAULT_KEM.join(', ')}`);
+  }
+  if (clientSeed !== undefined && clientSeed.length !== 32) throw invalidOption('clientSeed has to be 32 bytes');
+  if (localAddress !== undefined && isIP(localAddress) === 0)
+    throw invalidOption('localAddress has to be an IP address');
+  checkNumber('attempts', options.attempts, 100);
+  checkNumber('maxInFlight', options.maxInFlight, MAX_IN_FLIGHT);
+  checkNumber('maxWriteBufferBytes', options.maxWriteBufferBytes, Number.MAX_SAFE_INTEGER);
+  for (const [name, ms] of Object.entries(options.timeouts ?? {})) checkNumber(`timeouts.${name}`, ms, MAX_TIMEOUT_MS);
+}
+
+function checkNumber(name: string, value: number | undefined, max: number): void {
+  if (value === undefined || (Number.isInteger(value) && value >= 1 && value <= max)) return;
+  throw invalidOption(`${name} has to be a whole number from 1 to ${max}`);
+}

@@ -1,0 +1,60 @@
+/**
+ * Child: opens a connection, handshakes, has 256 bytes echoed and closes, again and again: LP2 or TLS.
+ * Arguments: `lp2 PORT IDENTITY-HEX` or `tls PORT`. Request: `{count, concurrency}`.
+ */
+import { connect as tlsConnect } from 'node:tls';
+import { loadProvider } from '../../src/lp/crypto/load.ts';
+import type { KemAnnouncement } from '../../src/lp/v2/kem-key.ts';
+import { encodeFrame, KIND } from '../../src/lp/wire/application-frame.ts';
+import { serve } from './children.ts';
+import { handshake } from './lp2-client.ts';
+
+const [kind, port, identity = ''] = process.argv.slice(2);
+const ECHO_BYTES = 256;
+const early = encodeFrame(KIND.opaque, 1, new Uint8Array(ECHO_BYTES));
+const target = {
+  crypto: await loadProvider('auto'),
+  port: Number(port),
+  identity: Uint8Array.from(Buffer.from(identity, 'hex')),
+};
+let kemKey: KemAnnouncement | undefined;
+
+async function lp2(): Promise<void> {
+  const done = await handshake(target, kemKey, early);
+  kemKey = done.kemKey;
+  done.socket.destroy();
+  done.family.wipe();
+}
+
+function tls(): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const socket = tlsConnect({
+      host: '127.0.0.1',
+      port: target.port,
+      rejectUnauthorized: false,
+      ecdhCurve: 'X25519MLKEM768',
+    });
+    let received = 0;
+    socket.setNoDelay(true);
+    socket.once('secureConnect', () => socket.write(new Uint8Array(ECHO_BYTES)));
+    socket.on('data', (chunk) => {
+      received += chunk.length;
+      if (received < ECHO_BYTES) return;
+      socket.destroy();
+      resolve();
+    });
+    socket.once('error', reject);
+  });
+}
+
+const once = kind === 'tls' ? tls : lp2;
+await Promise.resolve();
+serve({}, async ({ count, concurrency }: { count: number; concurrency: number }) => {
+  const started = performance.now();
+  let left = count;
+  const worker = async () => {
+    while (left-- > 0) await once();
+  };
+  await Promise.all(Array.from({ length: concurrency }, worker));
+  return { seconds: (performance.now() - started) / 1e3 };
+});

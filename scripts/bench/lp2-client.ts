@@ -1,0 +1,65 @@
+/**
+ * A bare LP2 client for benchmarks: handshakes over given connections, with one identity and a cached KEM key.
+ */
+import { connect, type Socket } from 'node:net';
+import type { CryptoProvider } from '../../src/lp/crypto/provider.ts';
+import type { ClientFamily } from '../../src/lp/v2/client-family.ts';
+import { Initiator, type InitiatorOptions, type InitiatorStep } from '../../src/lp/v2/initiator.ts';
+import type { KemAnnouncement } from '../../src/lp/v2/kem-key.ts';
+import { encodeFrames, FrameCutter } from '../../src/lp/wire/framing.ts';
+import { systemClock } from '../../src/system/clock.ts';
+import { systemRandom } from '../../src/system/random.ts';
+
+export interface BenchTarget {
+  readonly crypto: CryptoProvider;
+  readonly port: number;
+  readonly identity: Uint8Array;
+}
+
+export interface Established {
+  readonly socket: Socket;
+  readonly family: ClientFamily;
+  readonly kemKey: KemAnnouncement | undefined;
+}
+
+const CLIENT_SEED = new Uint8Array(32).fill(7);
+
+/** Connects, handshakes with an early frame and resolves when that is answered. The caller ends the socket. */
+export function handshake(
+  target: BenchTarget,
+  kemKey: KemAnnouncement | undefined,
+  earlyFrame: Uint8Array,
+): Promise<Established> {
+  const gatewayX25519 = target.crypto.x25519PublicOfEd25519(target.identity);
+  if (gatewayX25519 === undefined) throw new Error('the identity does not convert');
+  const options: InitiatorOptions = {
+    crypto: target.crypto,
+    random: systemRandom,
+    clientSeed: CLIENT_SEED,
+    gatewayEd25519: target.identity,
+    gatewayX25519,
+    kem: 'x-wing',
+    kemKey,
+    pinnedHashes: [],
+    clockOffsetMs: 0,
+    earlyFrame,
+  };
+  return new Promise((resolve, reject) => {
+    const initiator = new Initiator(options, systemClock.now());
+    const socket = connect({ host: '127.0.0.1', port: target.port, noDelay: true });
+    const act = (step: InitiatorStep) => {
+      if (step.kind === 'send') socket.write(encodeFrames('be16', step.packets));
+      else if (step.kind === 'established') {
+        socket.removeAllListeners('data');
+        resolve({ socket, family: step.family, kemKey: initiator.kemKey });
+      } else if (step.kind === 'failed') reject(new Error(JSON.stringify(step.failure)));
+    };
+    const cutter = new FrameCutter(
+      { admit: () => true, packet: (packet) => act(initiator.receive(packet, systemClock.now())) },
+      'be16',
+    );
+    socket.on('data', (chunk: Buffer) => cutter.push(chunk));
+    socket.once('connect', () => act(initiator.start(systemClock.now())));
+    socket.once('error', reject);
+  });
+}

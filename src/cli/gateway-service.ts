@@ -25,6 +25,7 @@ import { packageVersion } from './version.ts';
 
 /** Beyond `lifetimes.drain`: threads and sockets close in milliseconds; a process that hangs is ended. */
 const EXIT_MARGIN_MS = 5_000;
+const REPEATED_SIGNAL_MS = 1_000;
 
 export interface ServiceOptions {
   readonly config: Config;
@@ -45,8 +46,9 @@ export async function runService({ config, dataDir, reload }: ServiceOptions): P
     throw told(error);
   }
   const grace = closeWithGrace(
-    { delay: config.lifetimes.drain * 1_000 + EXIT_MARGIN_MS, logger: false },
+    { delay: config.lifetimes.drain * 1_000 + EXIT_MARGIN_MS, logger: false, skip: ['SIGHUP'] },
     async ({ signal, err }) => {
+      forgiveRepeatedSignals();
       if (err === undefined) log.info({ signal }, 'stopping');
       else log.fatal({ err }, 'the gateway cannot go on');
       await close(opened, err === undefined ? 'drain' : 'at once');
@@ -61,6 +63,20 @@ export async function runService({ config, dataDir, reload }: ServiceOptions): P
     process.exitCode = 1;
     grace.close();
   });
+}
+
+/**
+ * Ctrl-C in a terminal, and `timeout`, signal the whole process group, and npm passes the signal on: the same wish comes
+ * twice within milliseconds. Only a later one means "at once".
+ */
+function forgiveRepeatedSignals(): void {
+  const since = performance.now();
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.removeAllListeners(signal);
+    process.on(signal, () => {
+      if (performance.now() - since > REPEATED_SIGNAL_MS) process.exit(1);
+    });
+  }
 }
 
 interface Opened {

@@ -19,7 +19,7 @@ export type ApplicationAnswer =
 
 /** What the handling of one packet, answer or tick brings about. */
 export interface Effects {
-  /** A packet to the connection that brought the request. */
+  /** A packet to the connection that brought the request. Copied during the call. */
   reply(packet: Uint8Array): void;
   /** The request leaves; false when no more may wait, and then nothing was done. */
   request(family: SessionFamily, request: ApplicationRequest): boolean;

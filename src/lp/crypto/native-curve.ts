@@ -24,25 +24,33 @@ export function createCurve(sodium: Sodium): Curve {
   return { ...createX25519(sodium), ...createEd25519(sodium), ...createConversion(sodium) };
 }
 
+/** Works on long-lived arrays outside V8's heap, like the AEAD. */
 function createX25519(sodium: Sodium): Pick<Curve, 'x25519PublicKey' | 'x25519'> {
-  const scratch = new Uint8Array(new ArrayBuffer(KEY_LENGTH));
+  const result = new Uint8Array(new ArrayBuffer(KEY_LENGTH));
+  const secretMemory = new Uint8Array(new ArrayBuffer(KEY_LENGTH));
+  const publicMemory = new Uint8Array(new ArrayBuffer(KEY_LENGTH));
   return {
     x25519PublicKey(secret) {
       assertLength(secret, KEY_LENGTH, 'X25519 secret');
-      sodium.crypto_scalarmult_base(scratch, secret);
-      return scratch.slice();
+      secretMemory.set(secret);
+      sodium.crypto_scalarmult_base(result, secretMemory);
+      secretMemory.fill(0);
+      return result.slice();
     },
     x25519(secret, publicKey) {
       assertLength(secret, KEY_LENGTH, 'X25519 secret');
       if (publicKey.length !== KEY_LENGTH) return undefined;
+      secretMemory.set(secret);
+      publicMemory.set(publicKey);
       try {
-        sodium.crypto_scalarmult(scratch, secret, publicKey);
-        return scratch.slice();
+        sodium.crypto_scalarmult(result, secretMemory, publicMemory);
+        return result.slice();
       } catch {
         // Lengths are right, so the result was all zero.
         return undefined;
       } finally {
-        scratch.fill(0);
+        result.fill(0);
+        secretMemory.fill(0);
       }
     },
   };
@@ -85,6 +93,7 @@ function createConversion(
 ): Pick<Curve, 'x25519SecretOfEd25519' | 'x25519PublicOfEd25519' | 'convertsTo'> {
   const hash = new Uint8Array(new ArrayBuffer(64));
   const sum = new Uint8Array(new ArrayBuffer(KEY_LENGTH));
+  const point = new Uint8Array(new ArrayBuffer(KEY_LENGTH));
 
   /**
    * Whether the point decodes. Addition decodes its operands and nothing more: libsodium's own conversion and its
@@ -93,7 +102,8 @@ function createConversion(
    */
   function decodes(publicKey: Uint8Array): boolean {
     try {
-      sodium.crypto_core_ed25519_add(sum, publicKey, publicKey);
+      point.set(publicKey);
+      sodium.crypto_core_ed25519_add(sum, point, point);
       return true;
     } catch {
       return false;

@@ -5,6 +5,7 @@
  */
 
 import { assertHmacKey, HASH_LENGTH } from './lengths.ts';
+import type { CryptoProvider } from './provider.ts';
 import type { Sodium } from './sodium.ts';
 
 const BLOCK_LENGTH = 64;
@@ -13,11 +14,11 @@ const SCRATCH_MESSAGE_LENGTH = 448;
 const INNER_PAD = 0x36;
 const OUTER_PAD = 0x5c;
 
-export function createSha256(sodium: Sodium): (message: Uint8Array) => Uint8Array {
+export function createSha256(sodium: Sodium): CryptoProvider['sha256'] {
   const digest = new Uint8Array(new ArrayBuffer(HASH_LENGTH));
-  return (message) => {
+  return (message, out = new Uint8Array(HASH_LENGTH)) => {
     sodium.crypto_hash_sha256(digest, message);
-    const out = digest.slice();
+    out.set(digest);
     digest.fill(0);
     return out;
   };
@@ -29,12 +30,12 @@ function setPaddedKey(block: Uint8Array, key: Uint8Array, pad: number): void {
 }
 
 /** RFC 2104: H(K ⊕ opad ‖ H(K ⊕ ipad ‖ message)). */
-export function createHmacSha256(sodium: Sodium): (key: Uint8Array, message: Uint8Array) => Uint8Array {
+export function createHmacSha256(sodium: Sodium): CryptoProvider['hmacSha256'] {
   const scratch = new Uint8Array(new ArrayBuffer(BLOCK_LENGTH + SCRATCH_MESSAGE_LENGTH));
   const outer = new Uint8Array(new ArrayBuffer(BLOCK_LENGTH + HASH_LENGTH));
   const innerDigest = outer.subarray(BLOCK_LENGTH);
   const digest = new Uint8Array(new ArrayBuffer(HASH_LENGTH));
-  return (key, message) => {
+  return (key, message, out = new Uint8Array(HASH_LENGTH)) => {
     assertHmacKey(key);
     const length = BLOCK_LENGTH + message.length;
     const inner = length <= scratch.length ? scratch.subarray(0, length) : new Uint8Array(length);
@@ -44,7 +45,8 @@ export function createHmacSha256(sodium: Sodium): (key: Uint8Array, message: Uin
       sodium.crypto_hash_sha256(innerDigest, inner);
       setPaddedKey(outer, key, OUTER_PAD);
       sodium.crypto_hash_sha256(digest, outer);
-      return digest.slice();
+      out.set(digest);
+      return out;
     } finally {
       inner.fill(0);
       outer.fill(0);

@@ -16,21 +16,48 @@ import { loadSodium, type Sodium } from './sodium.ts';
 
 type Aead = Pick<CryptoProvider, 'aeadSeal' | 'aeadOpen'>;
 
+/** Associated data of the protocols: a packet's header, and Noise's handshake hash. */
+const AAD_LENGTHS = [12, 32] as const;
+const NONCE_LENGTH = 12;
+const KEY_LENGTH = 32;
+
+const nativeMemory = (length: number) => new Uint8Array(new ArrayBuffer(length));
+
+/**
+ * Nonce, key and associated data are copied into long-lived arrays: small ones live inside V8's heap, and moving one out
+ * for a native call costs more than sealing it does.
+ */
 function createAead(sodium: Sodium): Aead {
+  const nonceMemory = nativeMemory(NONCE_LENGTH);
+  const keyMemory = nativeMemory(KEY_LENGTH);
+  const aadMemory = AAD_LENGTHS.map(nativeMemory);
+  const place = (aad: Uint8Array, nonce: Uint8Array, key: Uint8Array): Uint8Array => {
+    nonceMemory.set(nonce);
+    keyMemory.set(key);
+    const memory = aadMemory.find((candidate) => candidate.length === aad.length);
+    if (memory === undefined) return aad;
+    memory.set(aad);
+    return memory;
+  };
   return {
     aeadSeal(out, plaintext, aad, nonce, key) {
       assertAead(out.length, plaintext.length + TAG_LENGTH, nonce, key);
-      sodium.crypto_aead_chacha20poly1305_ietf_encrypt(out, plaintext, aad, null, nonce, key);
+      const aadPlace = place(aad, nonce, key);
+      sodium.crypto_aead_chacha20poly1305_ietf_encrypt(out, plaintext, aadPlace, null, nonceMemory, keyMemory);
+      keyMemory.fill(0);
     },
     aeadOpen(out, sealed, aad, nonce, key) {
       if (sealed.length < TAG_LENGTH) return false;
       assertAead(out.length, sealed.length - TAG_LENGTH, nonce, key);
+      const aadPlace = place(aad, nonce, key);
       try {
-        sodium.crypto_aead_chacha20poly1305_ietf_decrypt(out, null, sealed, aad, nonce, key);
+        sodium.crypto_aead_chacha20poly1305_ietf_decrypt(out, null, sealed, aadPlace, nonceMemory, keyMemory);
         return true;
       } catch {
         // Lengths are right, so the tag is wrong; libsodium has cleared `out`.
         return false;
+      } finally {
+        keyMemory.fill(0);
       }
     },
   };

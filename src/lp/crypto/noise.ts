@@ -4,11 +4,22 @@
  */
 import type { CryptoProvider } from './provider.ts';
 
-const EMPTY = new Uint8Array(0);
 const ONE = Uint8Array.of(1);
 const TAG_LENGTH = 16;
 const HASH_LENGTH = 32;
 const MAX_PROTOCOL_NAME = 64;
+
+/**
+ * Memory of one operation at a time: every function here runs to its end. Outside V8's heap, since it goes to native
+ * code; large enough for message 1 with its KEM ciphertext and for a frame in message 3.
+ */
+const SCRATCH_LENGTH = 4_096;
+const HASH_INPUT = new Uint8Array(new ArrayBuffer(SCRATCH_LENGTH));
+const PLAINTEXT = new Uint8Array(new ArrayBuffer(SCRATCH_LENGTH));
+const TEMP_KEY = new Uint8Array(HASH_LENGTH);
+const OUTPUT = new Uint8Array(HASH_LENGTH);
+const FOLLOW = new Uint8Array(HASH_LENGTH + 1);
+const NONCE = new Uint8Array(12);
 
 /** Set by the handshake, so that a pattern never encrypts two payloads under one (k, n). */
 export class SymmetricState {
@@ -49,56 +60,77 @@ export class SymmetricState {
   }
 
   mixHash(data: Uint8Array): void {
-    const input = new Uint8Array(HASH_LENGTH + data.length);
-    input.set(this.h);
+    const input = this.hashInput(data.length);
     input.set(data, HASH_LENGTH);
-    this.h.set(this.crypto.sha256(input));
+    this.crypto.sha256(input, this.h);
   }
 
   mixKey(inputKeyMaterial: Uint8Array): void {
     const { crypto } = this;
-    const temp = crypto.hmacSha256(this.ck, inputKeyMaterial);
-    const output1 = crypto.hmacSha256(temp, ONE);
-    const output2 = crypto.hmacSha256(temp, follow(output1, 2));
-    this.ck.set(output1);
-    this.initializeKey(output2);
-    temp.fill(0);
-    output1.fill(0);
-    output2.fill(0);
+    crypto.hmacSha256(this.ck, inputKeyMaterial, TEMP_KEY);
+    crypto.hmacSha256(TEMP_KEY, ONE, this.ck);
+    this.initializeKey(crypto.hmacSha256(TEMP_KEY, follow(this.ck, 2), OUTPUT));
+    wipeScratch();
+  }
+
+  /**
+   * MixKey where another one follows before anything is encrypted: k would be replaced unread, so it is not made. The
+   * same chaining key, two compressions cheaper.
+   */
+  mixChainingKey(inputKeyMaterial: Uint8Array): void {
+    const { crypto } = this;
+    crypto.hmacSha256(this.ck, inputKeyMaterial, TEMP_KEY);
+    crypto.hmacSha256(TEMP_KEY, ONE, this.ck);
+    this.hasKey = false;
+    TEMP_KEY.fill(0);
   }
 
   mixKeyAndHash(inputKeyMaterial: Uint8Array): void {
     const { crypto } = this;
-    const temp = crypto.hmacSha256(this.ck, inputKeyMaterial);
-    const output1 = crypto.hmacSha256(temp, ONE);
-    const output2 = crypto.hmacSha256(temp, follow(output1, 2));
-    const output3 = crypto.hmacSha256(temp, follow(output2, 3));
-    this.ck.set(output1);
-    this.mixHash(output2);
-    this.initializeKey(output3);
-    temp.fill(0);
-    output1.fill(0);
-    output2.fill(0);
-    output3.fill(0);
+    crypto.hmacSha256(this.ck, inputKeyMaterial, TEMP_KEY);
+    crypto.hmacSha256(TEMP_KEY, ONE, this.ck);
+    crypto.hmacSha256(TEMP_KEY, follow(this.ck, 2), OUTPUT);
+    this.mixHash(OUTPUT);
+    this.initializeKey(crypto.hmacSha256(TEMP_KEY, follow(OUTPUT, 3), OUTPUT));
+    wipeScratch();
   }
 
   /** Ciphertext ‖ tag. Every pattern here has a key before its first payload. */
   encryptAndHash(plaintext: Uint8Array): Uint8Array {
-    const out = new Uint8Array(plaintext.length + TAG_LENGTH);
-    this.crypto.aeadSeal(out, plaintext, this.h, this.nonce(), this.k);
+    const length = plaintext.length + TAG_LENGTH;
+    // The ciphertext is made where the hash takes it from.
+    const input = this.hashInput(length);
+    const sealed = input.subarray(HASH_LENGTH);
+    sealed.set(plaintext);
+    this.crypto.aeadSeal(sealed, sealed.subarray(0, plaintext.length), this.h, this.nonce(), this.k);
     this.n++;
-    this.mixHash(out);
+    const out = sealed.slice();
+    this.crypto.sha256(input, this.h);
     return out;
   }
 
   /** Plaintext, or `undefined` with the state unchanged. */
   decryptAndHash(ciphertext: Uint8Array): Uint8Array | undefined {
     if (!this.hasKey || ciphertext.length < TAG_LENGTH) return undefined;
-    const out = ciphertext.length === TAG_LENGTH ? EMPTY : new Uint8Array(ciphertext.length - TAG_LENGTH);
-    if (!this.crypto.aeadOpen(out, ciphertext, this.h, this.nonce(), this.k)) return undefined;
+    const input = this.hashInput(ciphertext.length);
+    const sealed = input.subarray(HASH_LENGTH);
+    sealed.set(ciphertext);
+    const opened = PLAINTEXT.length < ciphertext.length ? new Uint8Array(ciphertext.length) : PLAINTEXT;
+    const out = opened.subarray(0, ciphertext.length - TAG_LENGTH);
+    if (!this.crypto.aeadOpen(out, sealed, this.h, this.nonce(), this.k)) return undefined;
     this.n++;
-    this.mixHash(ciphertext);
-    return out;
+    this.crypto.sha256(input, this.h);
+    const plaintext = out.slice();
+    out.fill(0);
+    return plaintext;
+  }
+
+  /** `h` and room for so many bytes behind it. */
+  private hashInput(length: number): Uint8Array {
+    const size = HASH_LENGTH + length;
+    const input = size <= HASH_INPUT.length ? HASH_INPUT.subarray(0, size) : new Uint8Array(size);
+    input.set(this.h);
+    return input;
   }
 
   wipe(): void {
@@ -116,16 +148,20 @@ export class SymmetricState {
 
   /** n is 0 or 1 in every pattern used here, so one byte carries it. */
   private nonce(): Uint8Array {
-    const nonce = new Uint8Array(12);
-    nonce[4] = this.n;
-    return nonce;
+    NONCE[4] = this.n;
+    return NONCE;
   }
 }
 
 /** HKDF's `output ‖ byte`. */
 function follow(output: Uint8Array, byte: number): Uint8Array {
-  const input = new Uint8Array(HASH_LENGTH + 1);
-  input.set(output);
-  input[HASH_LENGTH] = byte;
-  return input;
+  FOLLOW.set(output);
+  FOLLOW[HASH_LENGTH] = byte;
+  return FOLLOW;
+}
+
+function wipeScratch(): void {
+  TEMP_KEY.fill(0);
+  OUTPUT.fill(0);
+  FOLLOW.fill(0);
 }

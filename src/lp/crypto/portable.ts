@@ -17,9 +17,10 @@ import { portableMlKem768 } from './portable-ml-kem.ts';
 import type { CryptoProvider } from './provider.ts';
 import { wipe } from './secret.ts';
 
-function hmacSha256(key: Uint8Array, message: Uint8Array): Uint8Array {
+function hmacSha256(key: Uint8Array, message: Uint8Array, out = new Uint8Array(32)): Uint8Array {
   assertHmacKey(key);
-  return hmac(sha256, key, message);
+  out.set(hmac(sha256, key, message));
+  return out;
 }
 
 function aeadSeal(out: Uint8Array, plaintext: Uint8Array, aad: Uint8Array, nonce: Uint8Array, key: Uint8Array): void {
@@ -115,7 +116,10 @@ function equal(a: Uint8Array, b: Uint8Array): boolean {
 
 export const portableProvider: CryptoProvider = Object.freeze({
   name: 'portable',
-  sha256: (message: Uint8Array) => sha256(message),
+  sha256(message: Uint8Array, out = new Uint8Array(32)): Uint8Array {
+    out.set(sha256(message));
+    return out;
+  },
   hmacSha256,
   blake3: (message: Uint8Array) => blake3(message),
   kdf,

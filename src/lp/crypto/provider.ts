@@ -59,10 +59,10 @@ export interface Kem {
 export interface CryptoProvider {
   readonly name: 'native' | 'portable';
 
-  /** SHA-256, 32 bytes. */
-  sha256(message: Uint8Array): Uint8Array;
-  /** HMAC-SHA256 (RFC 2104), key of at most 64 bytes, 32 bytes out. */
-  hmacSha256(key: Uint8Array, message: Uint8Array): Uint8Array;
+  /** SHA-256 into `out` (32 bytes), which is returned; it may be the message's own memory. */
+  sha256(message: Uint8Array, out?: Uint8Array): Uint8Array;
+  /** HMAC-SHA256 (RFC 2104) into `out` (32 bytes), which may be the key; key of at most 64 bytes. */
+  hmacSha256(key: Uint8Array, message: Uint8Array, out?: Uint8Array): Uint8Array;
   /** BLAKE3-256: `B3` of lp2.md. For public values: the native one leaves what it hashed in its memory. */
   blake3(message: Uint8Array): Uint8Array;
   /** BLAKE3 derive-key with context `"lewes-protocol v2 " + label`, 32 bytes: `KDF` of lp2.md. */

@@ -17,7 +17,7 @@ import {
   MAX_FRAME_BODY_LENGTH,
 } from '../wire/application-frame.ts';
 import { readLe32, sameBytes } from '../wire/bytes.ts';
-import { TYPE } from '../wire/packet.ts';
+import { MAX_PACKET_LENGTH, TYPE } from '../wire/packet.ts';
 import { AnswerCache, type Recalled } from './answer-cache.ts';
 import { answerFrame, type FrameHost, type FrameVerdict } from './gateway-frames.ts';
 import { CURRENT, ENDED, GatewaySessionV2, type SessionHost } from './gateway-session.ts';
@@ -37,6 +37,8 @@ const EMPTY = new Uint8Array(0);
 /** Longer ago than any interval here; an integer, for a fraction or an infinity would cost every family a heap number. */
 const NEVER = -1_000_000_000;
 
+/** Replies are sealed here: `Effects.reply` copies what it takes. */
+const REPLY = new Uint8Array(new ArrayBuffer(MAX_PACKET_LENGTH));
 const NONE: readonly GatewaySessionV2[] = [];
 
 type ReplyToH3 =
@@ -269,7 +271,7 @@ export class GatewayFamily implements SessionFamily, SessionHost, FrameHost {
 
   /** Rule 7. Afterwards asks for a rekey where one is due. */
   private replySealed(type: number, content: Uint8Array, now: Now, effects: Effects): void {
-    const packet = this.current.transport.seal(this.context.crypto, type, content);
+    const packet = this.current.transport.seal(this.context.crypto, type, content, REPLY);
     if (packet === undefined) return;
     effects.reply(packet);
     this.askForRekey(now.monotonicMs, effects);
@@ -291,7 +293,7 @@ export class GatewayFamily implements SessionFamily, SessionHost, FrameHost {
     this.earlyRequestId = undefined;
     const packet = this.first.transport.sealReplyToH3(this.context.crypto, type, content);
     this.reply = { kind: 'sent', packet };
-    effects.reply(packet.slice());
+    effects.reply(packet);
   }
 
   private makeSession(

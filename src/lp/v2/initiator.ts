@@ -340,10 +340,9 @@ export class Initiator {
     switch (stage.kind) {
       case 'keyAwaited':
         return [this.helloPacket, stage.kktPacket];
-      case 'h2Awaited': {
-        const newest = this.sentH1.at(-1);
-        return newest === undefined ? [this.helloPacket] : [this.helloPacket, newest.packet];
-      }
+      case 'h2Awaited':
+        // Both H1: the Error 4 may have been forged, and the record may have no place for the second.
+        return [this.helloPacket, ...this.sentH1.map((h1) => h1.packet)];
       case 'replyAwaited':
         return [stage.h3Packet];
       case 'over':

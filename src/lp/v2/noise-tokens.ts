@@ -7,10 +7,10 @@ import type { CryptoProvider } from '../crypto/provider.ts';
 export const DH_LENGTH = 32;
 export const TAG_LENGTH = 16;
 
-/** `e` in a psk pattern. */
+/** `e` in a psk pattern; a DH token follows in every message of both patterns. */
 export function mixEphemeral(symmetric: SymmetricState, publicKey: Uint8Array): void {
   symmetric.mixHash(publicKey);
-  symmetric.mixKey(publicKey);
+  symmetric.mixChainingKey(publicKey);
 }
 
 /** MixKey of a DH result, which is wiped; false when the result is all zero. */

@@ -155,17 +155,22 @@ export class Transport {
     return type > 15 || (SEALED_TYPES & (1 << type)) === 0 ? 'type' : undefined;
   }
 
-  /** `undefined` at 2⁴⁸ packets and for a content that no packet can carry. */
-  seal(crypto: CryptoProvider, type: number, content: Uint8Array): Uint8Array | undefined {
+  /**
+   * `undefined` at 2⁴⁸ packets and for a content that no packet can carry. With `memory` (MAX_PACKET_LENGTH bytes) the
+   * packet lies there, until the next one does.
+   */
+  seal(crypto: CryptoProvider, type: number, content: Uint8Array, memory?: Uint8Array): Uint8Array | undefined {
     if (this.sendCounter >= COUNTER_LIMIT || content.length > MAX_CONTENT_LENGTH) return undefined;
-    return this.sealAt(crypto, this.sendCounter++, type, content);
+    const length = MIN_PACKET_LENGTH + content.length;
+    const packet = memory === undefined ? new Uint8Array(length) : memory.subarray(0, length);
+    return this.sealAt(crypto, this.sendCounter++, type, content, packet);
   }
 
   /** The one packet with counter 0 of a session that comes from a handshake; a second one would reuse its nonce. */
   sealReplyToH3(crypto: CryptoProvider, type: number, content: Uint8Array): Uint8Array {
     if (!this.replyDue) throw new Error('counter 0 was sealed before');
     this.replyDue = false;
-    return this.sealAt(crypto, 0, type, content);
+    return this.sealAt(crypto, 0, type, content, new Uint8Array(MIN_PACKET_LENGTH + content.length));
   }
 
   private part(at: number): Uint8Array {
@@ -177,10 +182,16 @@ export class Transport {
     this.memory.set(key, this.offset + at);
   }
 
-  private sealAt(crypto: CryptoProvider, counter: number, type: number, content: Uint8Array): Uint8Array {
-    const packet = new Uint8Array(MIN_PACKET_LENGTH + content.length);
+  private sealAt(
+    crypto: CryptoProvider,
+    counter: number,
+    type: number,
+    content: Uint8Array,
+    packet: Uint8Array,
+  ): Uint8Array {
     writeHeader(packet, this.signedIndex, counter);
     packet[HEADER_LENGTH] = VERSION_2;
+    packet.fill(0, HEADER_LENGTH + 1, HEADER_LENGTH + 4);
     writeLe16(packet, HEADER_LENGTH + 4, type);
     packet.set(content, CONTENT_OFFSET);
     NONCE.set(packet.subarray(4, HEADER_LENGTH), 4);

@@ -36,6 +36,8 @@ class Writer {
   protected at: number;
   private readonly head: number;
   records = 0;
+  /** A record holds a secret: memory that is left behind is wiped. */
+  protected secret = false;
 
   constructor(head: number, capacity: number) {
     this.head = head;
@@ -58,6 +60,7 @@ class Writer {
     if (end > this.bytes.length) {
       const grown = new Uint8Array(Math.max(end, 2 * this.bytes.length));
       grown.set(this.bytes.subarray(0, start));
+      if (this.secret) this.bytes.fill(0);
       this.bytes = grown;
     }
     this.at = end;
@@ -122,6 +125,7 @@ export class InboundWriter extends Writer {
   /** `material` is a packed KEM key; it holds a secret, so the receiver wipes it. */
   kemKey(material: Uint8Array): void {
     const at = this.begin(KEM_KEY_HEAD + material.length);
+    this.secret = true;
     this.bytes[at] = INBOUND.kemKey;
     writeLe32(this.bytes, at + 1, material.length);
     this.bytes.set(material, at + KEM_KEY_HEAD);

@@ -11,10 +11,10 @@ export class RecordTable {
   private readonly fresh = new Set<HandshakeRecord>();
   private readonly capacity: number;
   private readonly ttlMs: number;
-  private readonly dropped: (record: HandshakeRecord) => void;
+  private readonly dropped: (record: HandshakeRecord, evicted: boolean) => void;
 
-  /** `dropped` is told of every record that leaves, before it is wiped. */
-  constructor(capacity: number, ttlMs: number, dropped: (record: HandshakeRecord) => void) {
+  /** `dropped` is told of every record that leaves, before it is wiped; `evicted`: to make room. */
+  constructor(capacity: number, ttlMs: number, dropped: (record: HandshakeRecord, evicted: boolean) => void) {
     this.capacity = capacity;
     this.ttlMs = ttlMs;
     this.dropped = dropped;
@@ -38,7 +38,7 @@ export class RecordTable {
     if (this.size >= this.capacity) {
       const oldest = this.fresh.values().next().value;
       if (oldest === undefined) return false;
-      this.remove(oldest);
+      this.remove(oldest, true);
     }
     this.records.set(record.index, record);
     this.fresh.add(record);
@@ -59,10 +59,10 @@ export class RecordTable {
     }
   }
 
-  private remove(record: HandshakeRecord): void {
+  private remove(record: HandshakeRecord, evicted = false): void {
     this.records.delete(record.index);
     this.fresh.delete(record);
-    this.dropped(record);
+    this.dropped(record, evicted);
     record.wipe();
   }
 }

@@ -22,7 +22,7 @@ import type { Lifetimes, ResponderContext, ResponderIdentity } from '../lp/v2/re
 import { encodeForward } from '../lp/wire/application-frame.ts';
 import { headerFault } from '../lp/wire/header.ts';
 import { encodeBusyPacket } from '../lp/wire/message.ts';
-import { BOOTSTRAP_INDEX, isSessionIndex, receiverIndex } from '../lp/wire/packet.ts';
+import { BOOTSTRAP_INDEX, isSessionIndex, receiverIndex, TYPE, typeOf } from '../lp/wire/packet.ts';
 import {
   ADMIT,
   type InboundHandler,
@@ -96,9 +96,10 @@ export class Shard implements Effects, InboundHandler {
   constructor(options: ShardOptions, dependencies: ShardDependencies) {
     this.options = options;
     this.dependencies = dependencies;
-    this.records = new RecordTable(options.records, options.lifetimes.handshakeTtlMs, (record) =>
-      this.recordLeaves(record),
-    );
+    this.records = new RecordTable(options.records, options.lifetimes.handshakeTtlMs, (record, evicted) => {
+      if (evicted) this.stats.count('records_evicted');
+      this.recordLeaves(record);
+    });
     this.sessions = new SessionTable(options.slots, options.indices, dependencies.random);
     this.context = this.makeContext();
   }
@@ -215,6 +216,7 @@ export class Shard implements Effects, InboundHandler {
         this.drop(outcome.reason);
         break;
       case 'refused':
+        if (typeOf(outcome.packet) === TYPE.collision) this.stats.count('collisions');
         this.refuse(outcome.packet);
         break;
       case 'repeat':
@@ -247,6 +249,8 @@ export class Shard implements Effects, InboundHandler {
     if ((envelope.flags & ADMIT.record) === 0) return;
     this.out.release(RELEASE.record, envelope.source);
     const index = new DataView(packet.buffer, packet.byteOffset).getUint32(18, true);
+    // Nothing was routed ahead for a session's index, which anybody can write into a hello.
+    if (isSessionIndex(index)) return;
     if (this.records.find(index, this.now.monotonicMs) === undefined) this.out.indexFree(index);
   }
 

@@ -36,7 +36,9 @@ export class AcceptorModel {
     const flags = this.flagsFor(packet) & grant;
     if (flags & ADMIT.record) {
       this.take('record', source, 1);
-      this.routed.add(new DataView(packet.buffer, packet.byteOffset).getUint32(18, true));
+      // A hello's index is routed ahead, for the H1 that comes with it; a session's index never is.
+      const proposed = new DataView(packet.buffer, packet.byteOffset).getUint32(18, true);
+      if (!isSessionIndex(proposed)) this.routed.add(proposed);
     }
     if (flags & ADMIT.session) this.take('session', source, 1);
     if (flags & ADMIT.token) this.tokens++;

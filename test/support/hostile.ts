@@ -5,6 +5,7 @@ import type { Transport } from '../../src/lp/v2/transport.ts';
 import { writeLe16, writeLe32, writeLe64 } from '../../src/lp/wire/bytes.ts';
 import { encodeUnsealed, TYPE } from '../../src/lp/wire/packet.ts';
 import type { Prng } from './prng.ts';
+import { memoryOf } from './shard-state.ts';
 
 const TYPES = Object.values(TYPE);
 
@@ -20,13 +21,13 @@ export function sealAny(
   type: number,
   content: Uint8Array,
 ): Uint8Array {
-  const inside = transport as unknown as { memory: Uint8Array; sendCounter: number };
+  const inside = transport as unknown as { sendCounter: number };
   const packet = encodeUnsealed(transport.index, inside.sendCounter++, type, content);
   packet[12] = version;
   const nonce = new Uint8Array(12);
   nonce.set(packet.subarray(4, 12), 4);
   const plaintext = packet.subarray(12, packet.length - 16);
-  crypto.aeadSeal(packet.subarray(12), plaintext, packet.subarray(0, 12), nonce, inside.memory.subarray(0, 32));
+  crypto.aeadSeal(packet.subarray(12), plaintext, packet.subarray(0, 12), nonce, memoryOf(transport).subarray(0, 32));
   return packet;
 }
 

@@ -161,7 +161,7 @@ export class RawClient {
   /** A handshake with an early echo, answered. */
   async open(body: Uint8Array = EMPTY): Promise<ApplicationFrame> {
     const id = this.nextRequestId();
-    const answer = this.answerTo(id);
+    const answer = this.expect(id);
     await this.handshake(encodeFrame(KIND.opaque, id, body));
     return answer;
   }
@@ -169,7 +169,7 @@ export class RawClient {
   /** Sends one request and resolves to its answer, however long that takes. */
   request(kind: number, body: Uint8Array): Promise<ApplicationFrame> {
     const id = this.nextRequestId();
-    const answer = this.answerTo(id);
+    const answer = this.expect(id);
     this.send([this.seal(encodeFrame(kind, id, body))]);
     return answer;
   }
@@ -181,7 +181,7 @@ export class RawClient {
   /** Many echoes in one write. */
   pipeline(bodies: readonly Uint8Array[]): Promise<ApplicationFrame>[] {
     const ids = bodies.map(() => this.nextRequestId());
-    const answers = ids.map((id) => this.answerTo(id));
+    const answers = ids.map((id) => this.expect(id));
     this.send(bodies.map((body, i) => this.seal(encodeFrame(KIND.opaque, ids[i] ?? 0, body))));
     return answers;
   }
@@ -222,7 +222,8 @@ export class RawClient {
     return this.lastRequestId;
   }
 
-  private answerTo(id: number): Promise<ApplicationFrame> {
+  /** The answer to a request that the test makes itself. */
+  expect(id: number): Promise<ApplicationFrame> {
     return new Promise((resolve) => this.waiting.set(id, resolve));
   }
 

@@ -14,7 +14,7 @@ import type { Prng } from './prng.ts';
 import { must } from './property.ts';
 import { recordSealing } from './sealing-record.ts';
 import { ShardHarness } from './shard-harness.ts';
-import { sessionsOf } from './shard-state.ts';
+import { memoryOf, sessionsOf } from './shard-state.ts';
 
 interface ClientInside {
   readonly sessions: Map<number, { readonly transport: Transport; readonly place: { readonly kind: string } }>;
@@ -162,7 +162,7 @@ export class RekeyWorld {
       ...[...this.clientSessions.values()].map((session) => session.transport),
     ];
     for (const transport of transports) {
-      const { memory } = transport as unknown as { memory: Uint8Array };
+      const memory = memoryOf(transport);
       const pair = [memory.subarray(0, 32), memory.subarray(32, 64)].map((key) => Buffer.from(key).toString('hex'));
       const key = pair.sort().join();
       must(!key.includes(ZERO), 'a session that opens has keys');

@@ -3,6 +3,7 @@
  * that the shard need not serve.
  */
 import type { GatewaySessionV2 } from '../../src/lp/v2/gateway-session.ts';
+import { TRANSPORT_BYTES, type Transport, type TransportPlace } from '../../src/lp/v2/transport.ts';
 import type { Shard } from '../../src/shard/shard.ts';
 
 interface Inside {
@@ -45,8 +46,10 @@ export function indicesOf(shard: Shard): Set<number> {
   return indices;
 }
 
-function memoryOf(session: GatewaySessionV2): Uint8Array {
-  return (session.transport as unknown as { memory: Uint8Array }).memory;
+/** Keys, chain, peer and replay window of a session. */
+export function memoryOf(transport: Transport): Uint8Array {
+  const { memory, offset } = transport as unknown as TransportPlace;
+  return memory.subarray(offset, offset + TRANSPORT_BYTES);
 }
 
 const WINDOW_START = 128;
@@ -73,7 +76,7 @@ export function stateOf(shard: Shard): ShardState {
     rest.push(session.index, session.transport.sealed, session.place.kind, session.answeredKk1?.n ?? 0);
     const { id, current, pending, lastKk1ReadMs, answers } = session.family as unknown as FamilyInside;
     rest.push(id, current.index, pending?.index ?? 0, lastKk1ReadMs, answers?.entries.length ?? 0);
-    const memory = memoryOf(session);
+    const memory = memoryOf(session.transport);
     keys.push(memory.subarray(0, WINDOW_START));
     marks.push(`${session.transport.received} ${Buffer.from(memory.subarray(WINDOW_START)).toString('latin1')}`);
   }

@@ -200,6 +200,7 @@ export class Acceptor {
   private takeLive(connection: Connection, index: number, packet: Uint8Array, mayGather: boolean): void {
     const mailbox = this.dependencies.mailbox(this.dependencies.router.shardOf(index));
     const envelope = { connection: connection.id, source: connection.source.id, flags: 0, retryAfterSeconds: 0 };
+    connection.other(this.eventMs);
     const shareUsed = connection.useShare(mailbox.filledBatch, packet.length);
     const room = mailbox.offerTransport(envelope, packet, mayGather);
     if (room && !shareUsed) return;
@@ -254,7 +255,8 @@ export class Acceptor {
     this.counts.busy++;
     this.countDrop('mailbox_full');
     connection.other(this.eventMs);
-    connection.sendPacket(encodeBusyPacket(index, this.dependencies.mailbox(shard).retryAfter()));
+    const busy = encodeBusyPacket(index, this.dependencies.mailbox(shard).retryAfter());
+    if (!connection.sendPacket(busy)) this.drop(connection, 'not_reading');
   }
 
   private envelope(connection: Connection, flags: number): PacketEnvelope {

@@ -128,31 +128,26 @@ export class Connection {
     if (first === undefined || this.closed) return true;
     this.replies = [];
     this.socket.write(replies.length === 1 ? first : concat(...replies));
-    const unsent = this.socket.writableLength;
-    if (unsent > WRITE_LIMIT_BYTES) return false;
-    if (unsent > WRITE_PAUSE_BYTES && !this.drainAwaited) {
-      this.drainAwaited = true;
-      this.hold();
-      this.socket.once('drain', () => {
-        this.drainAwaited = false;
-        if (!this.resume()) this.destroy();
-      });
-    }
-    return true;
+    return this.boundUnsent();
   }
 
-  /** The packet itself goes out first: for hints that the acceptor builds. */
-  sendPacket(packet: Uint8Array): void {
+  /** The packet itself goes out first: for hints that the acceptor builds. False: as with `flush`. */
+  sendPacket(packet: Uint8Array): boolean {
+    if (this.closed) return true;
     const frame = new Uint8Array(frameOverhead(this.framing) + packet.length);
     frame.set(packet, writeFramePrefix(frame, 0, this.framing, packet.length));
     this.socket.write(frame);
+    return this.boundUnsent();
   }
 
   /** Why the connection's time is up, if it is (§4.5). */
   overdue(nowMs: number, timeouts: ConnectionTimeouts): CloseReason | undefined {
-    const { frameSinceMs, lastValidMs, lastOtherMs } = this;
+    const { lastValidMs, lastOtherMs } = this;
     if (nowMs - Math.max(this.lastReadMs, lastValidMs ?? 0) >= timeouts.idleMs) return 'idle';
     if (this.cutter.isStopped) return undefined;
+    // The beginning of a frame that waited with a held connection: its time begins when somebody looks.
+    if (this.cutter.midFrame) this.frameSinceMs ??= nowMs;
+    const { frameSinceMs } = this;
     if (frameSinceMs !== undefined && nowMs - frameSinceMs >= timeouts.frameMs) return 'frame_timeout';
     if (lastValidMs === undefined) return nowMs - this.startedMs >= timeouts.unprovenMs ? 'unproven' : undefined;
     const onlyOthers = lastOtherMs !== undefined && lastOtherMs > lastValidMs;
@@ -167,6 +162,20 @@ export class Connection {
   destroy(): void {
     this.closed = true;
     this.socket.destroy();
+  }
+
+  private boundUnsent(): boolean {
+    const unsent = this.socket.writableLength;
+    if (unsent > WRITE_LIMIT_BYTES) return false;
+    if (unsent > WRITE_PAUSE_BYTES && !this.drainAwaited) {
+      this.drainAwaited = true;
+      this.hold();
+      this.socket.once('drain', () => {
+        this.drainAwaited = false;
+        if (!this.resume()) this.destroy();
+      });
+    }
+    return true;
   }
 }
 

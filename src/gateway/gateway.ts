@@ -86,6 +86,7 @@ export class Gateway {
   private cancelTick: CancelTimer = () => undefined;
   private ticks = 0;
   private allowList: AllowList;
+  private stopping: Promise<void> | undefined;
   private state: 'starting' | 'ready' | 'draining' | 'stopped' = 'starting';
 
   constructor(config: Config, identity: GatewayIdentity, dependencies: GatewayDependencies) {
@@ -148,8 +149,13 @@ export class Gateway {
   }
 
   /** Ends what is under way within `lifetimes.drain`, then everything. Safe to call twice. */
-  async stop(how: 'drain' | 'at once' = 'drain'): Promise<void> {
-    if (this.state === 'stopped') return;
+  stop(how: 'drain' | 'at once' = 'drain'): Promise<void> {
+    // A second one waits for the first; "at once" cuts a drain short.
+    if (this.stopping === undefined || (how === 'at once' && this.state === 'draining')) this.stopping = this.end(how);
+    return this.stopping;
+  }
+
+  private async end(how: 'drain' | 'at once'): Promise<void> {
     const draining = this.state === 'ready' && how === 'drain';
     this.state = 'draining';
     this.acceptor.stopListening();

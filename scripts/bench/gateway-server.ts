@@ -1,5 +1,5 @@
 /**
- * Child: a whole gateway with limits out of the way. Argument: shards. Tells its port and identity, then its CPU times.
+ * Child: a whole gateway with limits out of the way. Argument: shards or "auto". Tells its port and identity, then its CPU times.
  */
 
 import { Gateway } from '../../src/gateway/gateway.ts';
@@ -18,7 +18,7 @@ const loaded = loadConfig({
   file: undefined,
   listen: ['127.0.0.1:0'],
   set: [
-    `gateway.shards=${process.argv[2] ?? 2}`,
+    `gateway.shards=${process.argv[2] ?? 'auto'}`,
     'limits.handshakes_per_address=1000000',
     'limits.handshake_burst=1000000',
     'limits.records_per_address=1000000',

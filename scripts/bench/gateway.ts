@@ -26,10 +26,13 @@ async function cpuOf(server: Child, load: () => Promise<unknown>): Promise<CpuTi
 }
 
 const hexOf = (bytes: Uint8Array | undefined) => Buffer.from(bytes ?? []).toString('hex');
-const CONCURRENCY = 32;
+/** Connections at once: a gateway under load. */
+const CONCURRENCY = 128;
+/** Handshakes before the first round: what is hot is compiled by then. */
+const WARM_UP = 4_000;
 
 export async function handshakeFigure(rounds: number, count: number): Promise<Figure> {
-  const lewes = await startChild<ServerFacts>('gateway-server', ['2']);
+  const lewes = await startChild<ServerFacts>('gateway-server', ['auto']);
   const tls = await startChild<ServerFacts>('tls-server', []);
   const { child: lewesClient } = await startChild('handshake-client', [
     'lp2',
@@ -39,8 +42,8 @@ export async function handshakeFigure(rounds: number, count: number): Promise<Fi
   const { child: tlsClient } = await startChild('handshake-client', ['tls', String(tls.first.port)]);
   const measure = async (server: Child, client: Child, n: number) =>
     (await cpuOf(server, () => client.ask<Load>({ count: n, concurrency: CONCURRENCY }))).process / n;
-  await measure(lewes.child, lewesClient, count >> 2);
-  await measure(tls.child, tlsClient, count >> 2);
+  await measure(lewes.child, lewesClient, WARM_UP);
+  await measure(tls.child, tlsClient, WARM_UP >> 2);
   const own: number[] = [];
   const peer: number[] = [];
   const ratios: number[] = [];

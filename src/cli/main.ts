@@ -13,6 +13,8 @@ interface CommandModule {
 /** In the order in which --help lists them. */
 const COMMANDS: Readonly<Record<string, () => Promise<CommandModule>>> = {
   gateway: () => import('./gateway.ts'),
+  probe: () => import('./probe.ts'),
+  localnet: () => import('./localnet.ts'),
   status: () => import('./status.ts'),
   keygen: () => import('./keygen.ts'),
   'check-config': () => import('./check-config.ts'),

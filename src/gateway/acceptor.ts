@@ -192,17 +192,17 @@ export class Acceptor {
   private take(connection: Connection, packet: Uint8Array): void {
     connection.frameDone();
     const index = readLe32(packet, 0);
-    if (isSessionIndex(index)) this.takeLive(connection, index, packet, false);
+    if (isSessionIndex(index)) this.takeLive(connection, index, packet);
     else if (index === BOOTSTRAP_INDEX) this.takeHello(connection, packet);
     else this.takeHandshake(connection, index, packet);
   }
 
-  private takeLive(connection: Connection, index: number, packet: Uint8Array, mayGather: boolean): void {
+  private takeLive(connection: Connection, index: number, packet: Uint8Array, isH3 = false): void {
     const mailbox = this.dependencies.mailbox(this.dependencies.router.shardOf(index));
     const envelope = { connection: connection.id, source: connection.source.id, flags: 0, retryAfterSeconds: 0 };
     connection.other(this.eventMs);
     const shareUsed = connection.useShare(mailbox.filledBatch, packet.length);
-    const room = mailbox.offerTransport(envelope, packet, mayGather);
+    const room = mailbox.offerTransport(envelope, packet, isH3);
     if (room && !shareUsed) return;
     connection.hold();
     const resume = () => {

@@ -178,7 +178,7 @@ export class Gateway {
   tick(): void {
     const nowMs = this.dependencies.clock.now().monotonicMs;
     this.ticks++;
-    for (const host of this.hosts) host.mailbox.tick();
+    for (const host of this.hosts) host.tick(nowMs);
     if (this.ticks % CONNECTION_SWEEP_TICKS === 0) {
       this.acceptor.sweep(nowMs);
       this.admission.sweep(nowMs, ADMISSION_SWEEP_BUDGET);

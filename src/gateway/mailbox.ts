@@ -33,12 +33,15 @@ interface QueuedHandshake {
 export const HANDSHAKE_COST_US = { hello: 15, kkt: 20, h1: 300 } as const;
 const HANDSHAKE_BUDGET_US = 4_000;
 /**
- * Under load handshakes wait this long for company: handing a batch over costs both threads as much as a quarter of a
- * handshake. It is nothing beside a round trip, and when the last batch is longer ago than ten times this, nobody waits.
- * Revise with `lewes_shard_batches_total` against `lewes_h1_read_total`.
+ * Coalescing: while many connections are open and batches follow each other closely, handshakes wait this long for company,
+ * for handing a batch over costs both threads as much as a quarter of a handshake. It is little beside a round trip.
+ * With few connections, or when it is quiet, nothing waits, and a packet of a live session never does. Revise with
+ * `lewes_shard_batches_total` against `lewes_h1_read_total`: above one it is too short.
  */
-const GATHER_MS = 2;
+const COALESCE_MS = 2;
 const QUIET_MS = 20;
+/** Handshakes that are worth a batch of their own. */
+const WORTH_IT = 16;
 /** Transport packets of one batch: about 4 ms of a shard's time. */
 const PACKETS_PER_BATCH = 1_024;
 /** Reading goes on when the lane is down to this part of its bound. */
@@ -48,6 +51,8 @@ export interface MailboxHost {
   now(): Now;
   /** Calls back once after so many milliseconds, unless cancelled. */
   after(ms: number, action: () => void): () => void;
+  /** Whether packets of other connections may be expected any moment. */
+  crowded(): boolean;
   /** Runs a batch on the shard's thread. */
   run(batch: Uint8Array<ArrayBuffer>): Promise<Uint8Array>;
   /** The shard's answer to a batch; called before the next batch leaves. */
@@ -63,6 +68,8 @@ export class Mailbox {
   private transport: Filling[] = [];
   private packets = 0;
   private bytes = 0;
+  /** How many of the packets are H3. */
+  private patient = 0;
   private inFlight = false;
   /** Packets of both lanes in the batch under way. */
   private underWay = 0;
@@ -79,6 +86,7 @@ export class Mailbox {
   /** Batches that have left. */
   private left = 0;
   private lastBytes = 0;
+  private batchSinceMs = 0;
   private lastDoneMs = Number.NEGATIVE_INFINITY;
   /** Cancels the wait for company. */
   private gathering: (() => void) | undefined;
@@ -86,6 +94,11 @@ export class Mailbox {
   constructor(limits: MailboxLimits, host: MailboxHost) {
     this.limits = limits;
     this.host = host;
+  }
+
+  /** How long the batch in flight has been under way; 0 when there is none. */
+  batchAge(nowMs: number): number {
+    return this.inFlight ? nowMs - this.batchSinceMs : 0;
   }
 
   get queuedPackets(): number {
@@ -115,9 +128,9 @@ export class Mailbox {
 
   /**
    * Always takes the packet; false says that the lane is full now and the connection must not be read further. An H3
-   * keeps its order among the packets of live sessions, but may wait for company like other handshakes.
+   * keeps its order among the packets of live sessions, but waits for company like other handshakes.
    */
-  offerTransport(envelope: PacketEnvelope, packet: Uint8Array, mayGather = false): boolean {
+  offerTransport(envelope: PacketEnvelope, packet: Uint8Array, isH3 = false): boolean {
     if (this.closed) return true;
     const filling = this.filling();
     const before = filling.writer.length;
@@ -126,7 +139,8 @@ export class Mailbox {
     filling.packetBytes += length;
     this.packets++;
     this.bytes += length;
-    if (mayGather) this.gather();
+    if (isH3) this.patient++;
+    if (isH3) this.gather();
     else this.schedule();
     return this.packets < this.limits.queuedPackets && this.bytes < this.limits.queuedBytes;
   }
@@ -205,11 +219,15 @@ export class Mailbox {
     });
   }
 
-  /** Like `schedule`, but in busy times the batch leaves a little later. */
+  /** Handshakes: at the end of the loop's turn, or a little later where that pays. */
   private gather(): void {
     if (this.scheduled || this.inFlight || this.gathering !== undefined || !this.opened) return;
-    if (this.host.now().monotonicMs - this.lastDoneMs > QUIET_MS) this.schedule();
-    else this.gathering = this.host.after(GATHER_MS, () => this.flush());
+    if (this.coalescingPays()) this.gathering = this.host.after(COALESCE_MS, () => this.flush());
+    else this.schedule();
+  }
+
+  private coalescingPays(): boolean {
+    return this.host.crowded() && this.host.now().monotonicMs - this.lastDoneMs < QUIET_MS;
   }
 
   private flush(): void {
@@ -226,6 +244,7 @@ export class Mailbox {
     this.underWay = writer.packets;
     this.packets -= packets;
     this.bytes -= filling?.packetBytes ?? 0;
+    if (this.packets === 0) this.patient = 0;
     this.lastBytes = Math.min(writer.length, 1 << 20);
     this.left++;
     void this.runBatch(writer);
@@ -246,6 +265,7 @@ export class Mailbox {
 
   private async runBatch(writer: InboundWriter): Promise<void> {
     const now = this.host.now();
+    this.batchSinceMs = now.monotonicMs;
     try {
       const result = await this.host.run(writer.seal(now));
       this.inFlight = false;
@@ -258,8 +278,16 @@ export class Mailbox {
       if (!this.closed) this.host.failed(reason);
       return;
     }
-    this.flush();
+    this.next();
     this.makeRoom();
+  }
+
+  /** After a batch: what gathered meanwhile leaves, unless it is a few handshakes. */
+  private next(): void {
+    const handshakes = this.handshakes.length + this.patient;
+    const onlyHandshakes = handshakes > 0 && this.packets === this.patient;
+    if (onlyHandshakes && handshakes < WORTH_IT && this.coalescingPays()) this.gather();
+    else this.flush();
   }
 
   private makeRoom(): void {

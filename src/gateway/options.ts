@@ -18,9 +18,10 @@ const KEPT_IDLE_MS = 60_000;
 const ENDING_MS = 5_000;
 const MAX_ENDING = 256;
 
+/** By default one core is left to the acceptor. */
 export function shardCount(config: Config): number {
   const { shards } = config.gateway;
-  return shards === 'auto' ? Math.min(MAX_SHARDS, Math.max(1, availableParallelism())) : shards;
+  return shards === 'auto' ? Math.min(MAX_SHARDS, Math.max(1, availableParallelism() - 1)) : shards;
 }
 
 export function lifetimesOf({ lifetimes }: Config): Lifetimes {

@@ -63,6 +63,10 @@ export interface ShardLosses {
 const MAX_REPLACEMENTS = 5;
 const REPLACEMENT_WINDOW_MS = 60_000;
 
+/** Connections from which on batches are coalesced: a dozen clients in lockstep should not feel it. */
+const CROWD = 32;
+const BATCH_LIMIT_MS = 30_000;
+
 export class ShardHost implements OutboundHandler {
   readonly shard: number;
   epoch = 0;
@@ -70,6 +74,8 @@ export class ShardHost implements OutboundHandler {
   lostSessions = 0;
   lostPackets = 0;
   private readonly dependencies: ShardHostDependencies;
+  /** Families of this epoch that have asked for anything: forwarder and registrar may hold something for them. */
+  private readonly families = new Set<string>();
   private thread: ShardThread | undefined;
   private box: Mailbox;
   private touched: Connection[] = [];
@@ -120,6 +126,13 @@ export class ShardHost implements OutboundHandler {
     }
   }
 
+  /** Ticks the shard, and gives up one that hangs: a batch takes milliseconds, so nothing else explains half a minute. */
+  tick(nowMs: number): void {
+    if (this.box.batchAge(nowMs) > BATCH_LIMIT_MS)
+      this.lost(new Error(`no answer to a batch within ${BATCH_LIMIT_MS} ms`));
+    else this.box.tick();
+  }
+
   async stop(): Promise<void> {
     this.stopped = true;
     this.box.close();
@@ -141,7 +154,9 @@ export class ShardHost implements OutboundHandler {
 
   request(key: number, family: number, source: number, kind: number, body: Uint8Array): void {
     const { shard, epoch } = this;
-    this.dependencies.onRequest({ shard, epoch, key, family: this.familyKey(family), sourceId: source, kind, body });
+    const familyKey = this.familyKey(family);
+    this.families.add(familyKey);
+    this.dependencies.onRequest({ shard, epoch, key, family: familyKey, sourceId: source, kind, body });
   }
 
   indexTaken(index: number): void {
@@ -170,7 +185,8 @@ export class ShardHost implements OutboundHandler {
   }
 
   familyEnded(family: number): void {
-    this.dependencies.onFamilyEnded(this.familyKey(family));
+    const familyKey = this.familyKey(family);
+    if (this.families.delete(familyKey)) this.dependencies.onFamilyEnded(familyKey);
   }
 
   stats(values: Float64Array): void {
@@ -185,6 +201,7 @@ export class ShardHost implements OutboundHandler {
     return new Mailbox(this.dependencies.mailboxLimits, {
       now: this.dependencies.now,
       after: this.dependencies.after,
+      crowded: () => this.dependencies.acceptor().open >= CROWD,
       run: (batch) => this.thread?.run(batch) ?? Promise.reject(new Error('the thread is not there')),
       done: (result, ms) => this.batchDone(result, ms),
       failed: (reason) => this.lost(reason),
@@ -213,6 +230,8 @@ export class ShardHost implements OutboundHandler {
     this.lostSessions += sessions;
     this.snapshot = undefined;
     this.box = this.makeMailbox();
+    for (const family of this.families) this.dependencies.onFamilyEnded(family);
+    this.families.clear();
     this.dependencies.router.forget(this.shard);
     this.dependencies.admission.releaseShard(this.shard);
     // Last, for it lets connections read on.

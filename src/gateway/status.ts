@@ -25,7 +25,7 @@ export function gatewayStatus(gateway: Gateway, facts: GatewayFacts): object {
     ...facts,
     listen: gateway.listening.map(formatSocketAddress),
     credentials: 'none',
-    shards: hosts.map((host) => ({ shard: host.shard, running: host.running, epoch: host.epoch })),
+    shards: hosts.map(({ shard, running, epoch, lostSessions }) => ({ shard, running, epoch, lostSessions })),
     connections: acceptor.open,
     sources: admission.sources,
     handshakes: { records: gauge('records'), h1: counter('h1_read'), finished: counter('h3_accepted') },

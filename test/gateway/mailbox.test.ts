@@ -41,6 +41,7 @@ class Bench {
   readonly batches: Batch[] = [];
   readonly failures: unknown[] = [];
   results = 0;
+  crowded = false;
   private finishBatch: ((result: Uint8Array) => void) | undefined;
   private failBatch: (reason: unknown) => void = () => undefined;
 
@@ -49,6 +50,7 @@ class Bench {
       { ...LIMITS, ...limits },
       {
         now: () => ({ monotonicMs: 0, unixMs: 0 }),
+        crowded: () => this.crowded,
         after: (ms, action) => this.timers.after(ms, action),
         run: (batch) => {
           if (this.finishBatch !== undefined) throw new Error('two batches are in flight');
@@ -149,21 +151,41 @@ test('a packet is copied when it is offered', async (t) => {
   t.deepEqual(bench.batches[0]?.packets, [7]);
 });
 
-test('in busy times a handshake waits for company, and leaves with any packet of a live session', async (t) => {
+test('with many connections a handshake waits for company, a live session does not, and with few nobody does', async (t) => {
   const bench = new Bench();
   bench.handshake(1);
   await turn();
   await bench.finish();
   bench.handshake(2);
   await turn();
-  t.is(bench.batches.length, 1);
-  bench.timers.advance(GATHERED_MS);
   t.deepEqual(bench.batches[1]?.packets, [2]);
   await bench.finish();
+  bench.crowded = true;
   bench.handshake(3);
-  bench.transport(4);
   await turn();
-  t.deepEqual(bench.batches[2]?.packets, [4, 3]);
+  t.is(bench.batches.length, 2);
+  bench.timers.advance(GATHERED_MS);
+  t.deepEqual(bench.batches[2]?.packets, [3]);
+  await bench.finish();
+  bench.handshake(4);
+  bench.transport(5);
+  await turn();
+  t.deepEqual(bench.batches[3]?.packets, [5, 4]);
+});
+
+test('handshakes that gathered during a batch wait for company only while they are few', async (t) => {
+  const bench = new Bench();
+  bench.crowded = true;
+  bench.transport(0);
+  await turn();
+  bench.handshake(1);
+  await bench.finish();
+  t.is(bench.batches.length, 1);
+  bench.timers.advance(GATHERED_MS);
+  t.deepEqual(bench.batches[1]?.packets, [1]);
+  for (const n of range(2, 40)) bench.handshake(n);
+  await bench.finish();
+  t.is(bench.batches.length, 3);
 });
 
 test('a batch takes handshake work until its budget is spent', async (t) => {
@@ -250,6 +272,7 @@ test('nothing leaves before the mailbox is opened, and then all of it', async (t
   const sent: Batch[] = [];
   const mailbox = new Mailbox(LIMITS, {
     now: () => ({ monotonicMs: 0, unixMs: 0 }),
+    crowded: () => false,
     after: () => t.fail('no wait'),
     run: async (batch) => {
       sent.push(decode(batch));

@@ -22,14 +22,13 @@ import {
 import { checkCounter, markCounter, WINDOW_BYTES } from '../wire/replay-window.ts';
 import type { SessionSecrets } from './key-schedule.ts';
 
+const KEY_LENGTH = 32;
 const SEND_KEY = 0;
 const RECEIVE_KEY = 32;
 const CHAIN = 64;
 const PEER = 96;
 const WINDOW = 128;
 export const TRANSPORT_BYTES = WINDOW + WINDOW_BYTES;
-
-const KEY_LENGTH = 32;
 
 /** TRANSPORT_BYTES of somebody's memory, from `offset` on. */
 export interface TransportPlace {
@@ -56,8 +55,13 @@ const SEALED_TYPES = [
   TYPE.close,
 ].reduce((bits, type) => bits | (1 << type), 0);
 
-/** The nonce `00000000 ‖ LE64 counter` is rebuilt here for each packet; sealing and opening never interleave. */
+/**
+ * Nonce (`00000000 ‖ LE64 counter`), associated data (the header) and key of the packet at hand, copied byte by byte: a view
+ * into packet or slab would cost more than the copy. Sealing and opening never interleave; the key is wiped afterwards.
+ */
 const NONCE = new Uint8Array(12);
+const HEADER = new Uint8Array(HEADER_LENGTH);
+const KEY = new Uint8Array(KEY_LENGTH);
 
 export class Transport {
   /** `index | 0`: as a small integer it costs no heap number. */
@@ -139,15 +143,10 @@ export class Transport {
     if (counter >= COUNTER_LIMIT) return 'counter_limit';
     const verdict = checkCounter(this.memory, this.offset + WINDOW, this.nextCounter, counter);
     if (verdict !== 'fresh') return verdict;
-    NONCE.set(packet.subarray(4, HEADER_LENGTH), 4);
-    const sealed = packet.subarray(HEADER_LENGTH);
-    const opened = crypto.aeadOpen(
-      packet.subarray(HEADER_LENGTH, packet.length - TRAILER_LENGTH),
-      sealed,
-      packet.subarray(0, HEADER_LENGTH),
-      NONCE,
-      this.part(RECEIVE_KEY),
-    );
+    this.load(packet, RECEIVE_KEY);
+    const plaintext = packet.subarray(HEADER_LENGTH, packet.length - TRAILER_LENGTH);
+    const opened = crypto.aeadOpen(plaintext, packet.subarray(HEADER_LENGTH), HEADER, NONCE, KEY);
+    KEY.fill(0);
     if (!opened) return 'tag';
     this.nextCounter = markCounter(this.memory, this.offset + WINDOW, this.nextCounter, counter);
     if (versionOf(packet) !== VERSION_2) return 'version';
@@ -173,6 +172,13 @@ export class Transport {
     return this.sealAt(crypto, 0, type, content, new Uint8Array(MIN_PACKET_LENGTH + content.length));
   }
 
+  private load(packet: Uint8Array, keyAt: number): void {
+    for (let i = 0; i < HEADER_LENGTH; i++) HEADER[i] = packet[i] ?? 0;
+    for (let i = 4; i < HEADER_LENGTH; i++) NONCE[i] = packet[i] ?? 0;
+    const start = this.offset + keyAt;
+    for (let i = 0; i < KEY_LENGTH; i++) KEY[i] = this.memory[start + i] ?? 0;
+  }
+
   private part(at: number): Uint8Array {
     const start = this.offset + at;
     return this.memory.subarray(start, start + KEY_LENGTH);
@@ -194,14 +200,10 @@ export class Transport {
     packet.fill(0, HEADER_LENGTH + 1, HEADER_LENGTH + 4);
     writeLe16(packet, HEADER_LENGTH + 4, type);
     packet.set(content, CONTENT_OFFSET);
-    NONCE.set(packet.subarray(4, HEADER_LENGTH), 4);
-    crypto.aeadSeal(
-      packet.subarray(HEADER_LENGTH),
-      packet.subarray(HEADER_LENGTH, packet.length - TRAILER_LENGTH),
-      packet.subarray(0, HEADER_LENGTH),
-      NONCE,
-      this.part(SEND_KEY),
-    );
+    this.load(packet, SEND_KEY);
+    const plaintext = packet.subarray(HEADER_LENGTH, packet.length - TRAILER_LENGTH);
+    crypto.aeadSeal(packet.subarray(HEADER_LENGTH), plaintext, HEADER, NONCE, KEY);
+    KEY.fill(0);
     return packet;
   }
 }

@@ -42,7 +42,7 @@ const gateway = z.strictObject({
     example: '/etc/lewes/identity.pem',
   }),
   shards: parsed(
-    'Worker threads that hold the sessions: "auto" (by the number of cores) or 1 to 64.',
+    'Worker threads that hold the sessions: "auto" (one less than cores) or 1 to 64.',
     '"auto" or a whole number from 1 to 64',
     'auto',
     values.shardCount,

@@ -1,0 +1,96 @@
+/**
+ * Registrations that a command makes to try a gateway: fresh random keys for each, and what may be shown of the answer.
+ * The secrets (preshared key, owner) are never shown and are wiped with `wipe`.
+ */
+import ipaddr from 'ipaddr.js';
+import type { AnswerBody, RegistrationCode } from '../client/index.ts';
+import type { CryptoProvider, RandomSource } from '../lp/crypto/provider.ts';
+import { StepFailure } from './step-log.ts';
+
+const KEY_LENGTH = 32;
+
+export interface FreshEnrolment {
+  readonly mode: 'dvpn';
+  readonly wgPublicKey: Uint8Array;
+  readonly presharedKey: Uint8Array;
+  readonly owner: Uint8Array;
+}
+
+/** What a registration brought, without secrets. */
+export interface ShownRegistration {
+  readonly ipv4: string;
+  readonly ipv6: string;
+  readonly endpoints: readonly string[];
+  /** Seconds. */
+  readonly keepalive: number;
+  /** Bytes. */
+  readonly bandwidth: number;
+  /** Unix seconds. */
+  readonly expires: number;
+}
+
+export function freshEnrolment(crypto: CryptoProvider, random: RandomSource): FreshEnrolment {
+  const bytes = () => {
+    const out = new Uint8Array(KEY_LENGTH);
+    random.fill(out);
+    return out;
+  };
+  // No tunnel is made of it, so nobody needs the secret key.
+  const secret = bytes();
+  const wgPublicKey = crypto.x25519PublicKey(secret);
+  secret.fill(0);
+  return { mode: 'dvpn', wgPublicKey, presharedKey: bytes(), owner: bytes() };
+}
+
+export function wipe({ presharedKey, owner }: FreshEnrolment): void {
+  presharedKey.fill(0);
+  owner.fill(0);
+}
+
+/** Throws StepFailure when the gateway did not register. */
+export function shownRegistration(answer: AnswerBody): ShownRegistration {
+  switch (answer.status) {
+    case 'completed': {
+      if (answer.mode !== 'dvpn') throw failure('malformed_answer', 'the gateway registered for another mode');
+      const { addresses, endpoints, keepalive, bandwidth, expires } = answer;
+      return { ...textOf(addresses), endpoints, keepalive, bandwidth, expires };
+    }
+    case 'credential_required': {
+      const { tokens } = answer.price;
+      return refuse(
+        'credential_required',
+        `the gateway asks for ${tokens} ${tokens === 1 ? 'token' : 'tokens'}, and this command cannot pay`,
+      );
+    }
+    case 'failed':
+      return refuse(answer.code, ADVICE[answer.code] ?? 'the gateway refused the registration; ask its operator');
+  }
+}
+
+/** Throws StepFailure when the gateway did not release. */
+export function checkReleased(answer: AnswerBody): void {
+  if (answer.status === 'completed') return;
+  refuse(answer.status === 'failed' ? answer.code : answer.status, 'the gateway did not release the registration');
+}
+
+const ADVICE: Partial<Readonly<Record<RegistrationCode, string>>> = {
+  mode_not_offered: 'the gateway offers no dVPN registrations (registration.modes); ask its operator',
+  credential_missing: 'the gateway asks for a credential, and this command cannot pay',
+  pool_exhausted: 'the gateway has no free address; try later, or enlarge its registration.ipv4_pool and ipv6_pool',
+  limit_reached: 'the gateway has too many registrations (registration.registrations); try later',
+  try_later: 'the gateway cannot register now; try later',
+  internal: 'the registrar of the gateway failed; see its log',
+};
+
+function refuse(reason: string, message: string): never {
+  throw failure('registration_failed', message, reason);
+}
+
+function failure(code: string, message: string, reason: string = code): StepFailure {
+  return new StepFailure({ code, reason, message });
+}
+
+function textOf({ ipv4, ipv6 }: { readonly ipv4: Uint8Array; readonly ipv6: Uint8Array }) {
+  const text = (bytes: Uint8Array) => ipaddr.fromByteArray([...bytes]).toString();
+  return { ipv4: text(ipv4), ipv6: text(ipv6) };
+}

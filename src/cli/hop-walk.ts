@@ -1,0 +1,181 @@
+/**
+ * What a client does at one gateway after another, each step by itself, so that its time and its failure are its own (a
+ * client in use saves round trips by letting requests ride in handshakes). Shared by probe and localnet. Invariant: after
+ * `finish` no session is open, and with `release` no registration of ours stands at a gateway that can be reached.
+ */
+import { timingSafeEqual } from 'node:crypto';
+import { type Client, connect, type GatewayOptions, type Hop, type KemName, LewesError } from '../client/index.ts';
+import type { CryptoProvider } from '../lp/crypto/provider.ts';
+import { systemRandom } from '../system/random.ts';
+import {
+  checkReleased,
+  type FreshEnrolment,
+  freshEnrolment,
+  type ShownRegistration,
+  shownRegistration,
+  wipe,
+} from './enrolment.ts';
+import { StepFailure, type StepLog, stepError } from './step-log.ts';
+
+const ECHO_BYTES = 32;
+/** What releasing may take at each gateway; the second when time is up or the user has had enough. */
+const RELEASE_MS = 5_000;
+const LATE_RELEASE_MS = 2_000;
+
+export interface WalkOptions {
+  readonly crypto: CryptoProvider;
+  readonly log: StepLog;
+  readonly kem: readonly KemName[] | undefined;
+  /** The user's interruption. */
+  readonly signal: AbortSignal;
+  /** For everything but releasing. */
+  readonly timeoutMs: number;
+}
+
+export interface HopTasks {
+  readonly register: boolean;
+  readonly rekey: boolean;
+}
+
+interface Visited {
+  readonly hop: Hop;
+  readonly client: Client;
+  enrolment: FreshEnrolment | undefined;
+}
+
+export class HopWalk {
+  /** By hop, of gateways that registered. */
+  readonly registrations: Partial<Record<Hop, ShownRegistration>> = {};
+  readonly #options: WalkOptions;
+  readonly #deadlineMs: number;
+  readonly #signal: AbortSignal;
+  readonly #visited: Visited[] = [];
+
+  constructor(options: WalkOptions) {
+    this.#options = options;
+    this.#deadlineMs = options.log.nowMs + options.timeoutMs;
+    this.#signal = AbortSignal.any([options.signal, AbortSignal.timeout(options.timeoutMs)]);
+  }
+
+  /**
+   * Does everything at one gateway, reached through the one that was visited last. True when the way leads on: the gateway
+   * answers. What fails is noted. Throws a LewesError `invalid_option` before anything was sent.
+   */
+  async visit(hop: Hop, gateway: GatewayOptions, { register, rekey }: HopTasks): Promise<boolean> {
+    const client = await this.#connect(hop, gateway);
+    if (client === undefined) return false;
+    const visited: Visited = { hop, client, enrolment: undefined };
+    this.#visited.push(visited);
+    if (!(await this.#step(hop, 'echo', () => this.#echo(client)))) return false;
+    const tasks = [
+      register && (() => this.#step(hop, 'registration', () => this.#register(visited))),
+      rekey && (() => this.#step(hop, 'rekey', () => client.rekey({ kem: true, signal: this.#signal }))),
+    ];
+    for (const task of tasks) {
+      // A step that fails does not stand in the way of the next, but one interruption is told once.
+      if (task && !(await task()) && this.#signal.aborted) return false;
+    }
+    return true;
+  }
+
+  /** Releases what was registered where that is asked for, and closes the sessions; the exit's first. */
+  async finish({ release }: { readonly release: boolean }): Promise<void> {
+    for (const visited of this.#visited.toReversed()) {
+      if (release) await this.#release(visited);
+      if (visited.enrolment !== undefined) wipe(visited.enrolment);
+      await visited.client.close();
+    }
+  }
+
+  async #connect(hop: Hop, gateway: GatewayOptions): Promise<Client | undefined> {
+    const { crypto, kem, log } = this.#options;
+    const via = this.#visited.at(-1)?.client;
+    let connected = false;
+    let lastMs = log.nowMs;
+    try {
+      const client = await connect({
+        gateway,
+        ...(via !== undefined && { via }),
+        ...(kem !== undefined && { kem }),
+        crypto,
+        signal: this.#options.signal,
+        // Not by the signal: the client knows what it was waiting for when time is up.
+        timeouts: { openMs: Math.max(1, Math.floor(this.#deadlineMs - lastMs)) },
+        // It tells what it finds; trying again is the user's affair.
+        attempts: 1,
+        reconnect: false,
+        onStep: ({ step, ms }) => {
+          // Later steps are timed where they are taken.
+          if (connected) return;
+          log.done(hop, step, ms);
+          lastMs = log.nowMs;
+        },
+      });
+      connected = true;
+      return client;
+    } catch (error) {
+      if (!(error instanceof LewesError) || error.code === 'invalid_option') throw error;
+      // The entry was connected to on its own, so its client calls itself direct.
+      const at = error.hop === 'direct' ? (this.#visited.at(-1)?.hop ?? hop) : error.hop;
+      log.failed(at, error.step, log.nowMs - lastMs, this.#explained(error));
+      return undefined;
+    }
+  }
+
+  async #echo(client: Client): Promise<void> {
+    const sent = new Uint8Array(ECHO_BYTES);
+    systemRandom.fill(sent);
+    const echoed = await client.echo(sent, { signal: this.#signal });
+    if (echoed.length === sent.length && timingSafeEqual(echoed, sent)) return;
+    const message = 'the gateway sent other bytes back; tell its operator';
+    throw new StepFailure({ code: 'malformed_answer', reason: 'echo', message });
+  }
+
+  async #register(visited: Visited): Promise<void> {
+    const enrolment = freshEnrolment(this.#options.crypto, systemRandom);
+    // Noted first: when no answer comes, nobody knows whether it was executed.
+    visited.enrolment = enrolment;
+    const answer = await visited.client.register(enrolment, { signal: this.#signal });
+    if (answer.status !== 'completed') {
+      wipe(enrolment);
+      visited.enrolment = undefined;
+    }
+    this.registrations[visited.hop] = shownRegistration(answer);
+  }
+
+  async #release({ hop, client, enrolment }: Visited): Promise<void> {
+    if (enrolment === undefined) return;
+    const { wgPublicKey, owner } = enrolment;
+    const timeoutMs = this.#signal.aborted ? LATE_RELEASE_MS : RELEASE_MS;
+    await this.#step(hop, 'release', async () => {
+      const answer = await client.release({ mode: 'dvpn', wgPublicKey, owner }, { timeoutMs });
+      const unknown = answer.status === 'failed' && answer.code === 'not_owner';
+      // The request whose answer was missing had not arrived, then.
+      if (unknown && this.registrations[hop] === undefined) return;
+      checkReleased(answer);
+    });
+  }
+
+  /** False, with the failure noted, where the step failed. */
+  async #step(hop: Hop, step: 'echo' | 'registration' | 'rekey' | 'release', work: () => Promise<void>) {
+    const { log } = this.#options;
+    const startMs = log.nowMs;
+    try {
+      await work();
+      log.done(hop, step, log.nowMs - startMs);
+      return true;
+    } catch (error) {
+      log.failed(hop, step, log.nowMs - startMs, this.#explained(error));
+      return false;
+    }
+  }
+
+  #explained(error: unknown) {
+    const fields = stepError(error);
+    if (fields.code !== 'aborted') return fields;
+    if (this.#options.signal.aborted) return { ...fields, message: 'interrupted before it was done' };
+    const seconds = this.#options.timeoutMs / 1_000;
+    const message = `not done within ${seconds} s: the gateway is overloaded, far away or unreachable; try again, or allow more time`;
+    return { code: 'timeout', reason: 'deadline', message };
+  }
+}

@@ -1,0 +1,163 @@
+/**
+ * The work of `lewes localnet`: two gateways, a walk of a client through them, and the end of everything. Invariant:
+ * whichever way it ends, both processes are gone and the temporary directory is removed.
+ */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { loadProvider } from '../lp/crypto/load.ts';
+import { OperatorError } from '../ops/operator-error.ts';
+import type { ShownRegistration } from './enrolment.ts';
+import { EXIT, type ExitCode, tellError } from './exit.ts';
+import { HopWalk } from './hop-walk.ts';
+import { onInterrupt } from './interrupt.ts';
+import { allow, checkSet, type LocalGateway, type ReadyGateway, readyOf, startLocalGateway } from './local-gateway.ts';
+import { createProgress, formatMs, printJson, printLine } from './output.ts';
+import { checkProtocol } from './protocol-option.ts';
+import { failureLines, StepLog, type StepResult, stepTable } from './step-log.ts';
+
+/** For the client's steps together; they take a tenth of a second. */
+const WALK_TIMEOUT_MS = 30_000;
+
+export interface LocalnetFlags {
+  readonly protocol: string;
+  readonly keep?: boolean;
+  readonly set: readonly string[];
+  readonly json?: boolean;
+}
+
+interface ShownGateway extends ReadyGateway {
+  readonly pid: number;
+  /** For `lewes status --data-dir`, as long as it runs. */
+  readonly dataDir: string;
+}
+
+interface LocalnetReport {
+  readonly ok: boolean;
+  readonly entry: ShownGateway;
+  readonly exit: ShownGateway;
+  readonly registrations: Readonly<Record<string, ShownRegistration>>;
+  readonly steps: readonly StepResult[];
+  /** The `lewes probe` that does the same again; with --keep only. */
+  readonly probe?: string;
+  readonly totalMs: number;
+}
+
+interface Network {
+  readonly log: StepLog;
+  readonly gateways: readonly [exit: LocalGateway, entry: LocalGateway];
+  readonly signal: AbortSignal;
+}
+
+export async function localnet(flags: LocalnetFlags): Promise<ExitCode> {
+  checkProtocol(flags.protocol);
+  checkSet(flags.set);
+  using interruption = onInterrupt();
+  const root = mkdtempSync(join(tmpdir(), 'lewes-localnet-'));
+  const remove = () => rmSync(root, { recursive: true, force: true });
+  process.once('exit', remove);
+  const log = new StepLog(createProgress({ json: flags.json === true }));
+  const started: LocalGateway[] = [];
+  try {
+    const start = (name: LocalGateway['name']) => {
+      const gateway = startLocalGateway(name, root, flags.set, (text) => process.stderr.write(`${text}\n`));
+      started.push(gateway);
+      return gateway;
+    };
+    const network: Network = { log, gateways: [start('exit'), start('entry')], signal: interruption.signal };
+    return await run(network, flags);
+  } catch (error) {
+    throw interruption.signal.aborted ? interrupted() : error;
+  } finally {
+    await Promise.all(started.map((gateway) => gateway.process.stop()));
+    remove();
+    process.removeListener('exit', remove);
+  }
+}
+
+async function run(network: Network, { keep, json }: LocalnetFlags): Promise<ExitCode> {
+  const { log, gateways } = network;
+  const ready = await connectGateways(network);
+  const registrations = await walkThrough(network, ready);
+  const [exit, entry] = gateways;
+  const stays = keep === true && log.ok;
+  if (!stays) await Promise.all(gateways.map((each) => log.run(each.name, 'stop', () => each.process.stop())));
+  const report: LocalnetReport = {
+    ok: log.ok,
+    entry: { ...ready.entry, pid: entry.process.pid ?? 0, dataDir: entry.dataDir },
+    exit: { ...ready.exit, pid: exit.process.pid ?? 0, dataDir: exit.dataDir },
+    registrations,
+    steps: log.steps,
+    ...(stays && { probe: probeLine(ready) }),
+    totalMs: log.totalMs,
+  };
+  if (json === true) printJson(report);
+  else printReport(report);
+  if (!report.ok) return EXIT.failed;
+  return stays ? untilInterrupted(network) : EXIT.done;
+}
+
+interface Ready {
+  readonly entry: ReadyGateway;
+  readonly exit: ReadyGateway;
+}
+
+/** Both start at once, and each is told of the other. */
+async function connectGateways({ log, gateways, signal }: Network): Promise<Ready> {
+  const [exit, entry] = gateways;
+  const start = (gateway: LocalGateway) => log.run(gateway.name, 'start', () => readyOf(gateway, signal));
+  const [exitReady, entryReady] = await Promise.all([start(exit), start(entry)]);
+  const reload = (gateway: LocalGateway, other: ReadyGateway) =>
+    log.run(gateway.name, 'reload', () => allow(gateway, other, signal));
+  await Promise.all([reload(exit, entryReady), reload(entry, exitReady)]);
+  return { entry: entryReady, exit: exitReady };
+}
+
+async function walkThrough({ log, signal }: Network, { entry, exit }: Ready) {
+  const crypto = await loadProvider('auto');
+  const walk = new HopWalk({ crypto, log, kem: undefined, timeoutMs: WALK_TIMEOUT_MS, signal });
+  const tasks = { register: true, rekey: true };
+  const gateway = ({ listen, identity }: ReadyGateway) => ({ address: listen, identity });
+  try {
+    if (await walk.visit('entry', gateway(entry), tasks)) await walk.visit('exit', gateway(exit), tasks);
+  } finally {
+    // The registrations end with the gateways.
+    await walk.finish({ release: false });
+  }
+  return walk.registrations;
+}
+
+/** A gateway that ends by itself is a failure, told on standard error since the report has been given. */
+async function untilInterrupted({ gateways, signal }: Network): Promise<ExitCode> {
+  const over = Promise.withResolvers<undefined>();
+  const abort = () => over.resolve(undefined);
+  signal.addEventListener('abort', abort, { once: true });
+  if (signal.aborted) abort();
+  const ended = await Promise.race([over.promise, ...gateways.map((gateway) => gateway.process.gone)]);
+  // Ctrl-C reaches the gateways of a terminal as well, and they may be gone first.
+  if (ended === undefined || signal.aborted) return EXIT.done;
+  return tellError(ended, false);
+}
+
+function interrupted(): OperatorError {
+  return new OperatorError('ERR_INTERRUPTED', 'interrupted', 'everything that was started has been stopped');
+}
+
+function probeLine({ entry, exit }: Ready): string {
+  const via = `${entry.listen}/${entry.identity}`;
+  return `lewes probe ${exit.listen} --identity ${exit.identity} --via ${via} --register --rekey`;
+}
+
+function printReport({ ok, entry, exit, registrations, steps, probe, totalMs }: LocalnetReport): void {
+  for (const [name, { listen, admin, identity }] of Object.entries({ entry, exit })) {
+    printLine(`${name.padEnd(5)}  ${listen}  ${identity}  http://${admin}`);
+  }
+  printLine(`\n${stepTable(steps)}\n`);
+  for (const [hop, { ipv4, ipv6, endpoints }] of Object.entries(registrations)) {
+    printLine(`registered at the ${hop}: ${ipv4}, ${ipv6}; WireGuard endpoints: ${endpoints.join(', ')}`);
+  }
+  printLine(`${ok ? 'ok' : 'failed'} in ${formatMs(totalMs).trim()}`);
+  for (const line of failureLines(steps)) process.stderr.write(`${line}\n`);
+  if (probe === undefined) return;
+  printLine(`\nThe gateways run until Ctrl-C. Try them with:\n  ${probe}\n  lewes status --data-dir ${entry.dataDir}`);
+}

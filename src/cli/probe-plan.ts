@@ -1,0 +1,106 @@
+/** What the user asked `lewes probe` for, checked as a whole before anything is sent. Throws UsageError. */
+
+import { forwardTarget, parseAddress, resolveKeys } from '../client/gateway-target.ts';
+import { type GatewayOptions, type Hop, type KemName, LewesError } from '../client/index.ts';
+import type { CryptoProvider } from '../lp/crypto/provider.ts';
+import { parseKey } from '../ops/base58.ts';
+import { UsageError } from './exit.ts';
+import { checkProtocol } from './protocol-option.ts';
+
+export interface ProbeFlags {
+  readonly identity?: string;
+  readonly via?: string;
+  readonly register?: boolean;
+  readonly rekey?: boolean;
+  readonly protocol: string;
+  readonly timeout: string;
+  readonly kem: readonly string[];
+  readonly kemKeyHash: readonly string[];
+  readonly json?: boolean;
+}
+
+export interface GatewayPlan extends GatewayOptions {
+  readonly address: string;
+  readonly identity: Uint8Array;
+}
+
+export interface ProbePlan {
+  readonly target: GatewayPlan;
+  readonly via: GatewayPlan | undefined;
+  readonly kem: readonly KemName[] | undefined;
+  readonly timeoutMs: number;
+}
+
+const KEM_NAMES: readonly KemName[] = ['x-wing', 'ml-kem-768'];
+const MAX_TIMEOUT_S = 3_600;
+
+export function planProbe(address: string, flags: ProbeFlags, crypto: CryptoProvider): ProbePlan {
+  checkProtocol(flags.protocol);
+  const via = flags.via === undefined ? undefined : viaOf(flags.via, crypto);
+  const hop = via === undefined ? 'direct' : 'exit';
+  if (flags.identity === undefined) {
+    throw new UsageError(
+      'probe needs the identity of the gateway',
+      'give it with --identity; its operator publishes it, and on its machine "lewes status" shows it',
+    );
+  }
+  const kemKeyHashes = flags.kemKeyHash.map((text) => keyOf(text, '--kem-key-hash'));
+  const identity = keyOf(flags.identity, '--identity');
+  const target = gatewayOf({ address, identity, kemKeyHashes }, hop, crypto);
+  return { target, via, kem: kemOf(flags.kem), timeoutMs: timeoutOf(flags.timeout) };
+}
+
+function viaOf(text: string, crypto: CryptoProvider): GatewayPlan {
+  const cut = text.lastIndexOf('/');
+  if (cut === -1) {
+    throw new UsageError(
+      `--via ${JSON.stringify(text)} has no key`,
+      'give the entry as ADDR:PORT/KEY, IPv6 as [::1]:41264/KEY',
+    );
+  }
+  const identity = keyOf(text.slice(cut + 1), '--via');
+  return gatewayOf({ address: text.slice(0, cut), identity }, 'entry', crypto);
+}
+
+/** The client's own checks, made early and told as what they are here. */
+function gatewayOf(gateway: GatewayPlan, hop: Hop, crypto: CryptoProvider): GatewayPlan {
+  try {
+    const address = parseAddress(gateway.address, hop);
+    if (hop === 'exit') forwardTarget(gateway.identity, address, hop);
+    resolveKeys(crypto, gateway.identity, gateway.kemKeyHashes ?? [], hop);
+    return gateway;
+  } catch (error) {
+    if (!(error instanceof LewesError)) throw error;
+    throw new UsageError(
+      error.message,
+      'addresses are ADDR:PORT, IPv6 as [::1]:41264; keys are base58 or 64 hex digits',
+    );
+  }
+}
+
+function keyOf(text: string, option: string): Uint8Array {
+  const parsed = parseKey(text);
+  if (parsed.ok) return parsed.key;
+  throw new UsageError(
+    `the key of ${option} ${parsed.reason}`,
+    'give 32 bytes in base58 (as gateways show their identity) or in 64 hex digits',
+  );
+}
+
+function kemOf(names: readonly string[]): readonly KemName[] | undefined {
+  if (names.length === 0) return undefined;
+  const known = names.map((name) => KEM_NAMES.find((kem) => kem === name));
+  const suites = known.filter((name) => name !== undefined);
+  if (suites.length === names.length) return [...new Set(suites)];
+  const wrong = names[known.indexOf(undefined)];
+  throw new UsageError(`there is no KEM suite ${JSON.stringify(wrong)}`, `give one of ${KEM_NAMES.join(', ')}`);
+}
+
+function timeoutOf(text: string): number {
+  const seconds = /^\d+(?:\.\d+)?$/.test(text) ? Number(text) : Number.NaN;
+  if (seconds > 0 && seconds <= MAX_TIMEOUT_S) return Math.max(1, Math.round(seconds * 1_000));
+  throw new UsageError(
+    `--timeout ${JSON.stringify(text)} is no number of seconds`,
+    `give more than 0 and at most ${MAX_TIMEOUT_S}`,
+  );
+}

@@ -1,0 +1,75 @@
+/**
+ * The work of `lewes probe`: walks through the gateways and reports. The JSON is a schema that scripts rely on; the table
+ * goes to standard output, what failed also to standard error.
+ */
+import { loadProvider } from '../lp/crypto/load.ts';
+import { encodeBase58 } from '../ops/base58.ts';
+import type { ShownRegistration } from './enrolment.ts';
+import { EXIT, type ExitCode } from './exit.ts';
+import { HopWalk } from './hop-walk.ts';
+import { onInterrupt } from './interrupt.ts';
+import { createProgress, formatMs, printJson, printLine } from './output.ts';
+import { type GatewayPlan, type ProbeFlags, type ProbePlan, planProbe } from './probe-plan.ts';
+import { failureLines, StepLog, type StepResult, stepTable } from './step-log.ts';
+
+interface ShownGateway {
+  readonly address: string;
+  readonly identity: string;
+}
+
+interface ProbeReport {
+  readonly ok: boolean;
+  readonly target: ShownGateway;
+  readonly via?: ShownGateway;
+  readonly steps: readonly StepResult[];
+  /** With --register: by hop, of gateways that registered. */
+  readonly registrations?: Readonly<Record<string, ShownRegistration>>;
+  readonly totalMs: number;
+}
+
+export async function probe(address: string, flags: ProbeFlags): Promise<ExitCode> {
+  using interruption = onInterrupt();
+  const crypto = await loadProvider('auto');
+  const plan = planProbe(address, flags, crypto);
+  const log = new StepLog(createProgress({ json: flags.json === true }));
+  const { kem, timeoutMs } = plan;
+  const walk = new HopWalk({ crypto, log, kem, timeoutMs, signal: interruption.signal });
+  await visitAll(walk, plan, flags);
+  const { target, via } = plan;
+  const report: ProbeReport = {
+    ok: log.ok,
+    target: shown(target),
+    ...(via !== undefined && { via: shown(via) }),
+    steps: log.steps,
+    ...(flags.register === true && { registrations: walk.registrations }),
+    totalMs: log.totalMs,
+  };
+  if (flags.json === true) printJson(report);
+  else printReport(report);
+  return report.ok ? EXIT.done : EXIT.failed;
+}
+
+async function visitAll(walk: HopWalk, { target, via }: ProbePlan, flags: ProbeFlags): Promise<void> {
+  const tasks = { register: flags.register === true, rekey: flags.rekey === true };
+  try {
+    if (via === undefined) await walk.visit('direct', target, tasks);
+    else if (await walk.visit('entry', via, tasks)) await walk.visit('exit', target, tasks);
+  } finally {
+    await walk.finish({ release: true });
+  }
+}
+
+function shown({ address, identity }: GatewayPlan): ShownGateway {
+  return { address, identity: encodeBase58(identity) };
+}
+
+function printReport({ ok, target, via, steps, registrations = {}, totalMs }: ProbeReport): void {
+  const through = via === undefined ? '' : ` through ${via.address}`;
+  printLine(`${target.address}${through}\n\n${stepTable(steps)}\n`);
+  for (const [hop, { ipv4, ipv6, endpoints }] of Object.entries(registrations)) {
+    const at = hop === 'direct' ? '' : ` at the ${hop}`;
+    printLine(`registered${at}: ${ipv4}, ${ipv6}; WireGuard endpoints: ${endpoints.join(', ') || 'none'}`);
+  }
+  printLine(`${ok ? 'ok' : 'failed'} in ${formatMs(totalMs).trim()}`);
+  for (const line of failureLines(steps)) process.stderr.write(`${line}\n`);
+}

@@ -1,0 +1,48 @@
+/**
+ * `lewes probe`: does a gateway work, and how fast? Every step with its milliseconds or the reason why it failed. Only
+ * the command's face is here; probe-run.ts does the work.
+ */
+import type { Command } from 'commander';
+import { action } from './exit.ts';
+import type { ProbeFlags } from './probe-plan.ts';
+import { PROTOCOL_DEFAULT, PROTOCOL_FLAG, PROTOCOL_HELP } from './protocol-option.ts';
+
+const EXAMPLE = `
+The steps: connect, key (the KEM key, as at a first contact), handshake, echo, registration, rekey, release; each for the
+entry first where --via is given (an exit is reached without a connect of its own).
+Exit code: 0 if all worked, 1 if one failed, 2 for wrong use.
+
+Example:
+  $ lewes probe 203.0.113.7:41264 --identity GhL8CN9Pjvx1Xr3SVbCfQmHMKtqJmdUDJNvcfY9Wi1pW --register --rekey
+  $ lewes probe 203.0.113.7:41264 --identity KEY --via '[2001:db8::1]:41264/ENTRYKEY' --json`;
+
+const repeated = (value: string, earlier: readonly string[]): readonly string[] => [...earlier, value];
+
+export function register(program: Command): void {
+  program
+    .command('probe')
+    .summary('try a gateway step by step')
+    .description('Connects to a gateway, or through an entry to an exit, and tells each step or why it failed.')
+    .argument('<address:port>', 'the gateway; with --via the exit')
+    .option('--identity <key>', 'its identity, in base58 or hex')
+    .option('--via <address:port/key>', 'the entry; IPv6 as [::1]:41264/KEY')
+    .option('--register', 'register (dVPN) with fresh keys at every gateway, and release it at the end')
+    .option('--rekey', 'rekey every session, with a fresh ML-KEM exchange')
+    .option('--timeout <seconds>', 'for all steps together; releasing may take a few seconds more', '30')
+    .option('--kem <suite>', 'x-wing or ml-kem-768; may be given again, the preferred one first', repeated, [])
+    .option(
+      '--kem-key-hash <hex>',
+      'BLAKE3 hash of a KEM key to accept of the gateway; may be given again',
+      repeated,
+      [],
+    )
+    .option(PROTOCOL_FLAG, PROTOCOL_HELP, PROTOCOL_DEFAULT)
+    .option('--json', 'print JSON')
+    .addHelpText('after', EXAMPLE)
+    .action(
+      action(async (target: string, flags: ProbeFlags) => {
+        const { probe } = await import('./probe-run.ts');
+        return probe(target, flags);
+      }),
+    );
+}

@@ -28,7 +28,7 @@ export interface AcceptorDependencies {
   readonly nowMs: () => number;
 }
 
-export class ListenError extends Error {
+class ListenError extends Error {
   readonly code: string;
 
   constructor(address: string, cause: NodeJS.ErrnoException) {

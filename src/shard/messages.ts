@@ -10,8 +10,8 @@ import { readBe16, readLe16, readLe32, writeBe16, writeLe16, writeLe32 } from '.
 const OUTBOUND_HEAD = 8;
 const INBOUND_HEAD = 24;
 
-export const INBOUND = { packet: 1, tick: 2, answer: 3, kemKey: 4 } as const;
-export const OUTBOUND = {
+const INBOUND = { packet: 1, tick: 2, answer: 3, kemKey: 4 } as const;
+const OUTBOUND = {
   reply: 1,
   valid: 2,
   request: 3,

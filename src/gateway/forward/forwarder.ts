@@ -24,16 +24,7 @@ import {
   type ForwardStatus,
 } from './types.ts';
 
-export {
-  FORWARDER_DEFAULTS,
-  type Forwarder,
-  type ForwarderDependencies,
-  type ForwarderOptions,
-  type ForwarderStatus,
-  type ForwardRequest,
-  type ForwardResult,
-  type ForwardStatus,
-} from './types.ts';
+export type { Forwarder, ForwarderDependencies, ForwarderOptions, ForwardRequest } from './types.ts';
 
 interface Running {
   readonly family: string;

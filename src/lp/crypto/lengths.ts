@@ -5,11 +5,11 @@
 
 export const KEY_LENGTH = 32;
 export const HASH_LENGTH = 32;
-export const NONCE_LENGTH = 12;
+const NONCE_LENGTH = 12;
 export const TAG_LENGTH = 16;
 export const SIGNATURE_LENGTH = 64;
 /** SHA-256's block: HMAC keys longer than this would have to be hashed first, and the protocol has none. */
-export const HMAC_MAX_KEY_LENGTH = 64;
+const HMAC_MAX_KEY_LENGTH = 64;
 
 export function assertLength(bytes: Uint8Array, length: number, name: string): void {
   if (bytes.length !== length) throw new RangeError(`${name} has ${bytes.length} bytes, not ${length}`);

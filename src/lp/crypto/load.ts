@@ -8,7 +8,7 @@ import type { CryptoProvider } from './provider.ts';
 
 export type ProviderChoice = 'auto' | CryptoProvider['name'];
 
-export class CryptoUnavailableError extends Error {
+class CryptoUnavailableError extends Error {
   override readonly name = 'CryptoUnavailableError';
   readonly code = 'CRYPTO_UNAVAILABLE';
 

@@ -9,7 +9,7 @@ import { KEY_ID_LENGTH } from '../wire/message.ts';
 const VALIDITY_LENGTH = 16;
 const NOT_BEFORE_MARGIN_S = 3_600;
 export const KEM_KEY_GRACE_S = 300;
-export const MAX_KEM_KEY_VALIDITY_S = 8 * 86_400;
+const MAX_KEM_KEY_VALIDITY_S = 8 * 86_400;
 const SIGNED_PREFIX = concat(ascii('LP2 KEM key'), Uint8Array.of(0));
 
 /** What a client learns and may keep until `notAfter`. */

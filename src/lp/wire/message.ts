@@ -5,8 +5,8 @@
 import { readLe16, readLe32, readLe64, writeLe16, writeLe32, writeLe64 } from './bytes.ts';
 import { encodeUnsealed, MIN_PACKET_LENGTH, TYPE } from './packet.ts';
 
-export const SALT_LENGTH = 32;
-export const CLIENT_HELLO_LENGTH = 100;
+const SALT_LENGTH = 32;
+const CLIENT_HELLO_LENGTH = 100;
 export const CLIENT_HELLO_PACKET_LENGTH = MIN_PACKET_LENGTH + CLIENT_HELLO_LENGTH;
 
 export interface ClientHello {
@@ -42,7 +42,7 @@ export function saltSeconds(salt: Uint8Array): number {
 
 export const KKT_SESSION_ID_LENGTH = 16;
 const KKT_CONTEXT_LENGTH = 7;
-export const KKT_REQUEST_LENGTH = KKT_CONTEXT_LENGTH + KKT_SESSION_ID_LENGTH;
+const KKT_REQUEST_LENGTH = KKT_CONTEXT_LENGTH + KKT_SESSION_ID_LENGTH;
 const KKT_VERSION_1_REQUEST = 0x10;
 const KKT_VERSION_1_RESPONSE = 0x11;
 const KKT_ROLE_RESPONDER = 0x01;

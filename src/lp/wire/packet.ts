@@ -6,7 +6,7 @@ import { readLe16, readLe32, writeLe16, writeLe32, writeLe64 } from './bytes.ts'
 
 export const HEADER_LENGTH = 12;
 /** Version byte, three reserved bytes and the type: the sealed part before the content. */
-export const PREFIX_LENGTH = 6;
+const PREFIX_LENGTH = 6;
 export const CONTENT_OFFSET = HEADER_LENGTH + PREFIX_LENGTH;
 export const TRAILER_LENGTH = 16;
 export const MIN_PACKET_LENGTH = CONTENT_OFFSET + TRAILER_LENGTH;

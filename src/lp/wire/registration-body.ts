@@ -8,7 +8,7 @@
 import { BodyFields, type MalformedBody } from './body-fields.ts';
 import { decodeMap, type EncodableMap, encodeMap } from './strict-messagepack.ts';
 
-export const MAX_BODY_LENGTH = 4096;
+const MAX_BODY_LENGTH = 4096;
 const LIMITS = { bytes: MAX_BODY_LENGTH, depth: 4, textBytes: 256 } as const;
 const BODY_VERSION = 1;
 const KEY_LENGTH = 32;

@@ -5,6 +5,7 @@
 
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
+import nodeModule from 'node:module';
 import { constants } from 'node:os';
 import { dirname, join } from 'node:path';
 import process from 'node:process';
@@ -75,16 +76,30 @@ export async function launch(args, { root = ROOT, version = process.versions.nod
       process.exitCode = WRONG_USE;
       return;
     case 'import':
-      if (chosen.install && !(await ensureInstall(root, version))) return;
+      if (chosen.install) {
+        if (!(await ensureInstall(root, version))) return;
+        nodeModule.enableCompileCache(keepCompiled(root));
+      }
       // As if the script had been named on the command line.
       process.argv[1] = chosen.script;
       await import(pathToFileURL(chosen.script).href);
       return;
     case 'ownNode':
       if (!(await ensureInstall(root, version))) return;
+      keepCompiled(root);
       become(chosen.node, [chosen.script, ...args]);
       return;
   }
+}
+
+/**
+ * Where Node keeps compiled sources of a clone, for this process and those that it starts: a third of a start is
+ * compilation. Not in the system's temporary directory, where others could put code.
+ * @param {string} root
+ */
+function keepCompiled(root) {
+  process.env.NODE_COMPILE_CACHE ??= join(root, 'node_modules', '.cache', 'node-compile');
+  return process.env.NODE_COMPILE_CACHE;
 }
 
 /**

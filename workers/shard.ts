@@ -1,25 +1,20 @@
 /**
  * Thread entry of a shard: builds the actor from the worker data, then handles one batch per task.
  */
-import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { move, workerData } from 'piscina';
 import { loadProvider } from '../src/lp/crypto/load.ts';
 import { Shard } from '../src/shard/shard.ts';
 import type { ShardWorkerData } from '../src/shard/worker-data.ts';
+import { monitorLoopDelay } from '../src/system/loop-delay.ts';
 import { systemRandom } from '../src/system/random.ts';
 
 const { options, crypto } = workerData as ShardWorkerData;
-const loopDelay = monitorEventLoopDelay({ resolution: 20 });
-loopDelay.enable();
+const loopDelay = monitorLoopDelay();
 
 const shard = new Shard(options, {
   crypto: await loadProvider(crypto),
   random: systemRandom,
-  loopDelayMs() {
-    const longest = loopDelay.max / 1e6;
-    loopDelay.reset();
-    return longest;
-  },
+  loopDelayMs: () => loopDelay.read().max * 1e3,
 });
 
 export default function handle(batch: Uint8Array): unknown {

@@ -2,11 +2,11 @@
  * The gateway's metrics: numbers are kept where they arise and read when somebody scrapes. Every drop reason, every table
  * and every queue is here; the names are part of the operator's interface.
  */
-import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { DROP_REASONS } from '../lp/drop-reason.ts';
 import { FORWARD_STATUS } from '../lp/wire/application-frame.ts';
 import { type Registry, registerCounters, registerGauges, registerLoopDelays, type Sample } from '../ops/metrics.ts';
 import { COUNTERS, GAUGES } from '../shard/stats.ts';
+import { monitorLoopDelay } from '../system/loop-delay.ts';
 import type { Gateway } from './gateway.ts';
 
 type ShardLabel = 'shard';
@@ -142,14 +142,8 @@ function registerRegistrar(registry: Registry, { registrar }: Gateway): void {
 }
 
 function registerDelays(registry: Registry, gateway: Gateway): void {
-  const delay = monitorEventLoopDelay({ resolution: 20 });
-  delay.enable();
-  registerLoopDelays(registry, () => {
-    const seconds = (ns: number) => (Number.isFinite(ns) ? ns / 1e9 : 0);
-    const main = { p50: seconds(delay.percentile(50)), p99: seconds(delay.percentile(99)), max: seconds(delay.max) };
-    delay.reset();
-    return { main };
-  });
+  const delay = monitorLoopDelay();
+  registerLoopDelays(registry, () => ({ main: delay.read() }));
   registerGauges(
     registry,
     'lewes_shard_loop_delay_max_seconds',

@@ -19,9 +19,7 @@ export const DROP_REASONS = [
   'no_kk',
   // The rest is beyond the vectors: state and bounds of this implementation.
   'in_progress',
-  'records_full',
   'indices_full',
-  'not_sealable',
   'mailbox_full',
   'shard_lost',
 ] as const;

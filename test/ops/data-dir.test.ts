@@ -10,9 +10,9 @@ import { tempDir } from './temp-dir.ts';
 const deadPid = () => spawnSync(process.execPath, ['--version']).pid;
 
 test('the default is lewes in the XDG state directory, and a relative XDG_STATE_HOME is ignored', (t) => {
-  t.is(defaultDataDir({ XDG_STATE_HOME: '/s' }, '/home/u'), '/s/lewes');
-  t.is(defaultDataDir({ XDG_STATE_HOME: 's' }, '/home/u'), '/home/u/.local/state/lewes');
-  t.is(defaultDataDir({}, '/home/u'), '/home/u/.local/state/lewes');
+  t.is(defaultDataDir({ XDG_STATE_HOME: '/s' }, '/h/u'), '/s/lewes');
+  t.is(defaultDataDir({ XDG_STATE_HOME: 's' }, '/h/u'), '/h/u/.local/state/lewes');
+  t.is(defaultDataDir({}, '/h/u'), '/h/u/.local/state/lewes');
 });
 
 test('a missing directory is made for its owner alone', (t) => {

@@ -91,7 +91,7 @@ export class Acceptor {
 
   /** Listens; resolves to the bound port. */
   async listen(host: string, port: number): Promise<number> {
-    const server = createServer({ noDelay: true }, (socket) => this.accept(socket));
+    const server = createServer({ noDelay: true, allowHalfOpen: true }, (socket) => this.accept(socket));
     await new Promise<void>((resolve, reject) => {
       const text = host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
       server.once('error', (cause: NodeJS.ErrnoException) => reject(new ListenError(text, cause)));
@@ -156,6 +156,12 @@ export class Acceptor {
       // A plain array: `slice` of a Buffer would not copy, and a queued packet would keep the whole read alive.
       const bytes = new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.length);
       if (!connection.read(bytes, this.eventMs)) this.drop(connection, 'framing');
+    });
+    // A client that has ended its side waits for nothing: what was written is on its way, and closing at once saves the
+    // shutdown that `end` would do first.
+    socket.on('end', () => {
+      if (socket.writableLength > 0) socket.end();
+      else socket.destroy();
     });
     socket.on('error', () => {
       if (!connection.closed) this.counts.closed.error++;

@@ -3,7 +3,7 @@
  * shard. Packed copies are kept until the keys are past their grace, for a shard that is replaced; never written to disk.
  */
 import type { CryptoProvider, KemName, RandomSource } from '../lp/crypto/provider.ts';
-import { createKemKey, KEM_KEY_GRACE_S } from '../lp/v2/kem-key.ts';
+import { createKemKey, KEM_KEY_GRACE_S, NOT_BEFORE_MARGIN_S } from '../lp/v2/kem-key.ts';
 import { packKemKey } from '../shard/payloads.ts';
 
 export interface KemKeyOptions {
@@ -15,6 +15,7 @@ export interface KemKeyOptions {
 
 interface PackedKey {
   readonly packed: Uint8Array;
+  readonly createdS: number;
   readonly wipeAtS: number;
 }
 
@@ -36,13 +37,15 @@ export class KemKeys {
   }
 
   /**
-   * New keys where a rotation is due (the first call always makes some); wipes those past their grace. A clock that went
-   * back makes none early: validity follows the wall clock, which clients compare with.
+   * New keys where a rotation is due (the first call always makes some); wipes those past their grace. Validity follows the
+   * wall clock, which clients compare with: after it went back beyond the newest keys' not_before, those are of no use to
+   * anybody, and new ones take their place.
    */
   rotate(unixS: number): readonly Uint8Array[] {
-    for (const key of this.keys) if (unixS > key.wipeAtS) key.packed.fill(0);
-    this.keys = this.keys.filter((key) => unixS <= key.wipeAtS);
-    if (unixS - this.lastCreatedS < this.options.rotationS) return [];
+    this.keep((key) => unixS <= key.wipeAtS);
+    const notYetValid = unixS < this.lastCreatedS - NOT_BEFORE_MARGIN_S;
+    if (notYetValid) this.keep((key) => unixS >= key.createdS - NOT_BEFORE_MARGIN_S);
+    else if (unixS - this.lastCreatedS < this.options.rotationS) return [];
     this.lastCreatedS = unixS;
     const made = this.options.suites.map((kem) => this.make(kem, unixS));
     this.keys.push(...made);
@@ -50,9 +53,13 @@ export class KemKeys {
   }
 
   wipe(): void {
-    for (const key of this.keys) key.packed.fill(0);
-    this.keys = [];
+    this.keep(() => false);
     this.options.ed25519Seed.fill(0);
+  }
+
+  private keep(wanted: (key: PackedKey) => boolean): void {
+    for (const key of this.keys) if (!wanted(key)) key.packed.fill(0);
+    this.keys = this.keys.filter(wanted);
   }
 
   private make(kem: KemName, unixS: number): PackedKey {
@@ -61,6 +68,6 @@ export class KemKeys {
     const material = createKemKey(this.crypto, kem, seed, this.options, unixS, this.options.rotationS);
     const packed = packKemKey(material);
     seed.fill(0);
-    return { packed, wipeAtS: unixS + 2 * this.options.rotationS + KEM_KEY_GRACE_S };
+    return { packed, createdS: unixS, wipeAtS: unixS + 2 * this.options.rotationS + KEM_KEY_GRACE_S };
   }
 }

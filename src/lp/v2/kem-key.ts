@@ -7,7 +7,7 @@ import { ascii, concat, readLe64, sameBytes, writeLe64 } from '../wire/bytes.ts'
 import { KEY_ID_LENGTH } from '../wire/message.ts';
 
 const VALIDITY_LENGTH = 16;
-const NOT_BEFORE_MARGIN_S = 3_600;
+export const NOT_BEFORE_MARGIN_S = 3_600;
 export const KEM_KEY_GRACE_S = 300;
 const MAX_KEM_KEY_VALIDITY_S = 8 * 86_400;
 const SIGNED_PREFIX = concat(ascii('LP2 KEM key'), Uint8Array.of(0));

@@ -97,6 +97,10 @@ export class Acceptor {
       server.once('error', (cause: NodeJS.ErrnoException) => reject(new ListenError(text, cause)));
       server.listen({ host, port, backlog: LISTEN_BACKLOG, exclusive: true }, resolve);
     });
+    // Out of file descriptors, say: a connection that could not be taken, and no reason to stop.
+    server.removeAllListeners('error').on('error', () => {
+      this.counts.refused++;
+    });
     this.servers.push(server);
     const bound = server.address();
     return bound !== null && typeof bound === 'object' ? bound.port : port;

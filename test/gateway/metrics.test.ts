@@ -6,7 +6,7 @@ import { DROP_REASONS } from '../../src/lp/drop-reason.ts';
 import { createRegistry } from '../../src/ops/metrics.ts';
 import { startGateway, until } from '../support/test-gateway.ts';
 
-const valueOf = (text: string, sample: string): number => {
+const sampleOf = (text: string, sample: string): number => {
   const line = text.split('\n').find((candidate) => candidate.startsWith(`${sample} `));
   return Number(line?.slice(sample.length + 1));
 };
@@ -16,7 +16,7 @@ test('a scrape has every drop reason, every table and the loop delays, and what 
   const registry = createRegistry();
   registerGatewayMetrics(registry, gateway);
   const quiet = await registry.metrics();
-  for (const reason of DROP_REASONS) t.is(valueOf(quiet, `lewes_drops_total{reason="${reason}"}`), 0, reason);
+  for (const reason of DROP_REASONS) t.is(sampleOf(quiet, `lewes_drops_total{reason="${reason}"}`), 0, reason);
   for (const name of [
     'lewes_connections',
     'lewes_sources',
@@ -32,7 +32,7 @@ test('a scrape has every drop reason, every table and the loop delays, and what 
     'lewes_shard_loop_delay_max_seconds{shard="0"}',
     'lewes_registrations{mode="dvpn",phase="active"}',
   ]) {
-    t.true(Number.isFinite(valueOf(quiet, name)), name);
+    t.true(Number.isFinite(sampleOf(quiet, name)), name);
   }
 
   const raw = await client();
@@ -44,10 +44,10 @@ test('a scrape has every drop reason, every table and the loop delays, and what 
   gateway.tick();
   await until(() => gateway.hosts[0]?.snapshot?.drops.tag === 1, 'the tick has reported the forged packet');
   const text = await registry.metrics();
-  t.is(valueOf(text, 'lewes_drops_total{reason="tag"}'), 1);
-  t.is(valueOf(text, 'lewes_h3_accepted_total{shard="0"}'), 1);
-  t.is(valueOf(text, 'lewes_shard_sessions{shard="0"}'), 1);
-  t.is(valueOf(text, 'lewes_connections'), 1);
+  t.is(sampleOf(text, 'lewes_drops_total{reason="tag"}'), 1);
+  t.is(sampleOf(text, 'lewes_h3_accepted_total{shard="0"}'), 1);
+  t.is(sampleOf(text, 'lewes_shard_sessions{shard="0"}'), 1);
+  t.is(sampleOf(text, 'lewes_connections'), 1);
 
   const status = JSON.stringify(gatewayStatus(gateway, { version: '1', identity: 'i', crypto: 'native' }));
   t.true(status.includes('"drops":{"tag":1}'));

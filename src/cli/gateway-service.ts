@@ -158,7 +158,7 @@ function applyReload(loaded: LoadedConfig, gateway: Gateway | undefined, log: Lo
 /** Errors of the rooms below carry a code and a whole message; here they get what to do. */
 function told(error: unknown): unknown {
   if (!(error instanceof Error) || error instanceof OperatorError) return error;
-  if (!('code' in error) || typeof error.code !== 'string') return error;
+  if (!('code' in error) || typeof error.code !== 'string' || 'remedy' in error) return error;
   const remedy =
     error.code === 'SHARD_START_FAILED'
       ? 'see the reason above; gateway.crypto = "portable" avoids native modules'

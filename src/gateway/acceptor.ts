@@ -30,23 +30,27 @@ export interface AcceptorDependencies {
 
 class ListenError extends Error {
   readonly code: string;
+  readonly remedy: string;
 
   constructor(address: string, cause: NodeJS.ErrnoException) {
-    super(listenMessage(address, cause), { cause });
+    const [reason, remedy] = listenReason(cause);
+    super(`cannot listen on ${address}: ${reason}`, { cause });
     this.code = cause.code ?? 'LISTEN_FAILED';
+    this.remedy = remedy;
   }
 }
 
-function listenMessage(address: string, cause: NodeJS.ErrnoException): string {
+/** What is wrong, and what to do. */
+function listenReason(cause: NodeJS.ErrnoException): [string, string] {
   switch (cause.code) {
     case 'EADDRINUSE':
-      return `cannot listen on ${address}: the port is in use. Stop the other program or choose another --listen`;
+      return ['the port is in use', 'stop the other program or choose another --listen'];
     case 'EACCES':
-      return `cannot listen on ${address}: not permitted. Choose a port above 1023 or grant CAP_NET_BIND_SERVICE`;
+      return ['not permitted', 'choose a port above 1023 or grant CAP_NET_BIND_SERVICE'];
     case 'EADDRNOTAVAIL':
-      return `cannot listen on ${address}: no interface here has this address`;
+      return ['no interface here has this address', 'choose another --listen'];
     default:
-      return `cannot listen on ${address}: ${cause.message}`;
+      return [cause.message, 'choose another --listen'];
   }
 }
 

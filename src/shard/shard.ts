@@ -20,9 +20,10 @@ import type { Now } from '../lp/time.ts';
 import { KemKeyRing } from '../lp/v2/kem-key.ts';
 import type { Lifetimes, ResponderContext, ResponderIdentity } from '../lp/v2/responder-context.ts';
 import { encodeForward } from '../lp/wire/application-frame.ts';
+import { readLe32 } from '../lp/wire/bytes.ts';
 import { headerFault } from '../lp/wire/header.ts';
 import { encodeBusyPacket } from '../lp/wire/message.ts';
-import { BOOTSTRAP_INDEX, isSessionIndex, receiverIndex, TYPE, typeOf } from '../lp/wire/packet.ts';
+import { BOOTSTRAP_INDEX, CONTENT_OFFSET, isSessionIndex, receiverIndex, TYPE, typeOf } from '../lp/wire/packet.ts';
 import {
   ADMIT,
   type InboundHandler,
@@ -248,7 +249,7 @@ export class Shard implements Effects, InboundHandler {
   private settleHello(packet: Uint8Array, envelope: PacketEnvelope): void {
     if ((envelope.flags & ADMIT.record) === 0) return;
     this.out.release(RELEASE.record, envelope.source);
-    const index = new DataView(packet.buffer, packet.byteOffset).getUint32(18, true);
+    const index = readLe32(packet, CONTENT_OFFSET);
     // Nothing was routed ahead for a session's index, which anybody can write into a hello.
     if (isSessionIndex(index)) return;
     if (this.records.find(index, this.now.monotonicMs) === undefined) this.out.indexFree(index);

@@ -3,6 +3,7 @@
  */
 
 import { Gateway } from '../../src/gateway/gateway.ts';
+import { startRegistrarThread } from '../../src/gateway/registrar-thread.ts';
 import { startShardThread } from '../../src/gateway/shard-thread.ts';
 import { loadProvider } from '../../src/lp/crypto/load.ts';
 import { loadConfig } from '../../src/ops/config/index.ts';
@@ -24,6 +25,8 @@ const loaded = loadConfig({
     'limits.records_per_address=1000000',
     'limits.records=1000000',
     'limits.sessions_per_address=1000000',
+    'store.kind=memory',
+    'credentials.kind=none',
   ],
 });
 if (!loaded.ok) throw new Error(JSON.stringify(loaded.errors));
@@ -41,6 +44,9 @@ const gateway = new Gateway(
     timers: systemTimers,
     log: createLogger({ level: 'warn' }),
     startShard: (_shard, options) => startShardThread(workerEntry('shard'), { options, crypto: 'auto' }),
+    startRegistrar: () => startRegistrarThread(workerEntry('registrar')),
+    storePath: '',
+    wireGuardSecret: () => new Uint8Array(32).fill(1),
   },
 );
 await gateway.start();

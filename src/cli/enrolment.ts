@@ -1,6 +1,6 @@
 /**
  * Registrations that a command makes to try a gateway: fresh random keys for each, and what may be shown of the answer.
- * The secrets (preshared key, owner) are never shown and are wiped with `wipe`.
+ * The secrets (WireGuard key, preshared key, owner) are never shown and are wiped with `wipe`.
  */
 import ipaddr from 'ipaddr.js';
 import type { AnswerBody, RegistrationCode } from '../client/index.ts';
@@ -10,6 +10,8 @@ import { StepFailure } from './step-log.ts';
 const KEY_LENGTH = 32;
 
 export interface FreshEnrolment {
+  /** Of `wgPublicKey`. */
+  readonly secretKey: Uint8Array;
   readonly mode: 'dvpn';
   readonly wgPublicKey: Uint8Array;
   readonly presharedKey: Uint8Array;
@@ -35,14 +37,16 @@ export function freshEnrolment(crypto: CryptoProvider, random: RandomSource): Fr
     random.fill(out);
     return out;
   };
-  // No tunnel is made of it, so nobody needs the secret key.
-  const secret = bytes();
-  const wgPublicKey = crypto.x25519PublicKey(secret);
-  secret.fill(0);
-  return { mode: 'dvpn', wgPublicKey, presharedKey: bytes(), owner: bytes() };
+  const secretKey = bytes();
+  // As "wg genkey" gives it.
+  secretKey[0] = (secretKey[0] ?? 0) & 248;
+  secretKey[31] = ((secretKey[31] ?? 0) & 127) | 64;
+  const wgPublicKey = crypto.x25519PublicKey(secretKey);
+  return { mode: 'dvpn', secretKey, wgPublicKey, presharedKey: bytes(), owner: bytes() };
 }
 
-export function wipe({ presharedKey, owner }: FreshEnrolment): void {
+export function wipe({ secretKey, presharedKey, owner }: FreshEnrolment): void {
+  secretKey.fill(0);
   presharedKey.fill(0);
   owner.fill(0);
 }
@@ -59,7 +63,7 @@ export function shownRegistration(answer: AnswerBody): ShownRegistration {
       const { tokens } = answer.price;
       return refuse(
         'credential_required',
-        `the gateway asks for ${tokens} ${tokens === 1 ? 'token' : 'tokens'}, and this command cannot pay`,
+        `the gateway asks for ${tokens} ${tokens === 1 ? 'token' : 'tokens'} again, though it was paid; tell its operator`,
       );
     }
     case 'failed':
@@ -75,7 +79,11 @@ export function checkReleased(answer: AnswerBody): void {
 
 const ADVICE: Partial<Readonly<Record<RegistrationCode, string>>> = {
   mode_not_offered: 'the gateway offers no dVPN registrations (registration.modes); ask its operator',
-  credential_missing: 'the gateway asks for a credential, and this command cannot pay',
+  credential_spent: 'the token has been spent already; fetch another one',
+  credential_expired: 'the issuer has ended the key of the token; fetch another one',
+  credential_invalid:
+    'the gateway does not know the key of the token: it takes those of another issuer, or has not heard of a new key yet; ask its operator',
+  credential_wrong_challenge: 'the token was made for another gateway or issuer; fetch one for this gateway',
   pool_exhausted: 'the gateway has no free address; try later, or enlarge its registration.ipv4_pool and ipv6_pool',
   limit_reached: 'the gateway has too many registrations (registration.registrations); try later',
   try_later: 'the gateway cannot register now; try later',

@@ -6,6 +6,7 @@ import { existsSync } from 'node:fs';
 import closeWithGrace from 'close-with-grace';
 import { Gateway } from '../gateway/gateway.ts';
 import { registerGatewayMetrics } from '../gateway/metrics.ts';
+import { startRegistrarThread } from '../gateway/registrar-thread.ts';
 import { startShardThread } from '../gateway/shard-thread.ts';
 import { gatewayStatus } from '../gateway/status.ts';
 import { loadProvider } from '../lp/crypto/load.ts';
@@ -17,10 +18,12 @@ import { createIdentity, type Identity, readIdentity } from '../ops/keys.ts';
 import { createLogger, flushLog, type Logger } from '../ops/log.ts';
 import { createRegistry } from '../ops/metrics.ts';
 import { OperatorError } from '../ops/operator-error.ts';
+import { ensureWireGuardKey, readWireGuardKey } from '../ops/wireguard-key.ts';
 import { systemClock } from '../system/clock.ts';
 import { workerEntry } from '../system/entry.ts';
 import { systemRandom } from '../system/random.ts';
 import { systemTimers } from '../system/timers.ts';
+import { type GatewayIssuer, openIssuer } from './own-issuer.ts';
 import { packageVersion } from './version.ts';
 
 /** Beyond `lifetimes.drain`: threads and sockets close in milliseconds; a process that hangs is ended. */
@@ -38,7 +41,7 @@ export interface ServiceOptions {
 export async function runService({ config, dataDir, reload }: ServiceOptions): Promise<void> {
   const log = createLogger({ level: config.log.level });
   const directory = openDataDir(dataDir ?? defaultDataDir());
-  const opened: Opened = { directory, gateway: undefined, admin: undefined };
+  const opened: Opened = { directory, gateway: undefined, admin: undefined, issuer: undefined };
   try {
     await open(config, log, opened);
   } catch (error) {
@@ -83,13 +86,27 @@ interface Opened {
   readonly directory: DataDir;
   gateway: Gateway | undefined;
   admin: AdminServer | undefined;
+  issuer: GatewayIssuer | undefined;
 }
 
 async function open(config: Config, log: Logger, opened: Opened): Promise<void> {
   const identity = identityOf(config, opened.directory);
+  const wireGuardKeyFile = wireGuardKeyOf(config, opened.directory);
   const crypto = await loadProvider(config.gateway.crypto);
+  const facts = { version: packageVersion(), identity: encodeBase58(identity.publicKey), crypto: crypto.name };
+  const registry = createRegistry();
+  opened.issuer = await openIssuer(config, opened.directory.path, log);
+  // Before the gateway, whose challenges name the issuer, and that is the admin port where no other is configured.
+  if (config.admin.listen !== undefined) {
+    opened.admin = await startAdmin(config.admin.listen, {
+      registry,
+      ready: () => opened.gateway?.ready ?? { ready: false, reasons: ['starting'] },
+      status: () => (opened.gateway === undefined ? facts : gatewayStatus(opened.gateway, facts)),
+      routes: opened.issuer.routes,
+    });
+  }
   const gateway = new Gateway(
-    config,
+    opened.issuer.configFor(opened.admin?.address),
     { seed: identity.seed.bytes, publicKey: identity.publicKey },
     {
       crypto,
@@ -99,25 +116,18 @@ async function open(config: Config, log: Logger, opened: Opened): Promise<void> 
       log,
       startShard: (_shard, options) =>
         startShardThread(workerEntry('shard'), { options, crypto: config.gateway.crypto }),
+      startRegistrar: () => startRegistrarThread(workerEntry('registrar')),
+      storePath: opened.directory.storePath,
+      wireGuardSecret: () => readWireGuardKey(wireGuardKeyFile),
     },
   );
   identity.seed.wipe();
+  opened.issuer.supply(gateway);
   await gateway.start();
   opened.gateway = gateway;
-  const facts = { version: packageVersion(), identity: encodeBase58(identity.publicKey), crypto: crypto.name };
-  if (config.admin.listen !== undefined) {
-    const registry = createRegistry();
-    registerGatewayMetrics(registry, gateway);
-    opened.admin = await startAdmin(config.admin.listen, {
-      registry,
-      ready: () => gateway.ready,
-      status: () => gatewayStatus(gateway, facts),
-    });
-    opened.directory.writeAdmin({ url: opened.admin.url, pid: process.pid });
-  }
-  if (config.credentials.kind === 'none') {
-    log.warn('registrations are free: credentials.kind is "none", so anybody who reaches this gateway may register');
-  }
+  registerGatewayMetrics(registry, gateway);
+  if (opened.admin !== undefined) opened.directory.writeAdmin({ url: opened.admin.url, pid: process.pid });
+  warnOfTrials(config, log);
   log.info(
     {
       identity: facts.identity,
@@ -131,7 +141,21 @@ async function open(config: Config, log: Logger, opened: Opened): Promise<void> 
   );
 }
 
-async function close({ directory, gateway, admin }: Opened, how: 'drain' | 'at once'): Promise<void> {
+/** What is right for a trial and hardly ever for a service is said at each start. */
+function warnOfTrials({ credentials, wireguard, store }: Config, log: Logger): void {
+  if (credentials.kind === 'none') {
+    log.warn('registrations are free: credentials.kind is "none", so anybody who reaches this gateway may register');
+  }
+  if (wireguard.kind === 'memory') {
+    log.warn('tunnels carry no traffic: wireguard.kind is "memory", so clients register and no interface is driven');
+  }
+  if (store.kind === 'memory') {
+    log.warn('registrations and spent tokens end with this process: store.kind is "memory"');
+  }
+}
+
+async function close({ directory, gateway, admin, issuer }: Opened, how: 'drain' | 'at once'): Promise<void> {
+  issuer?.close();
   await gateway?.stop(how);
   await admin?.close();
   directory.release();
@@ -142,6 +166,12 @@ function identityOf(config: Config, directory: DataDir): Identity {
   return existsSync(directory.identityFile)
     ? readIdentity(directory.identityFile)
     : createIdentity(directory.identityFile);
+}
+
+function wireGuardKeyOf({ wireguard }: Config, directory: DataDir): string {
+  if (wireguard.private_key !== undefined) return wireguard.private_key;
+  ensureWireGuardKey(directory.wireGuardKeyFile);
+  return directory.wireGuardKeyFile;
 }
 
 /** What changes without a restart: the allow-list of exits and the log level. */
@@ -155,13 +185,20 @@ function applyReload(loaded: LoadedConfig, gateway: Gateway | undefined, log: Lo
   log.info('configuration re-read: forward.allow and log.level are in force; other keys need a restart');
 }
 
+const REMEDIES: Readonly<Record<string, string>> = {
+  SHARD_START_FAILED: 'see the reason above; gateway.crypto = "portable" avoids native modules',
+  REGISTRAR_START_FAILED: 'see the reason above; store.kind = "memory" avoids native modules',
+  STORE_IN_USE: 'stop the process that has it, or give this gateway a store of its own with store.path',
+  STORE_NEWER: 'start the version that wrote it, or restore a copy that is older',
+  STORE_DAMAGED: 'restore a copy (lewes backup makes them), or move the directory away for an empty store',
+  STORE_FULL: 'make room on its disk, or give another place with store.path',
+  STORE_UNAVAILABLE: 'give this user the right to it, or another place with store.path',
+};
+
 /** Errors of the rooms below carry a code and a whole message; here they get what to do. */
 function told(error: unknown): unknown {
   if (!(error instanceof Error) || error instanceof OperatorError) return error;
   if (!('code' in error) || typeof error.code !== 'string' || 'remedy' in error) return error;
-  const remedy =
-    error.code === 'SHARD_START_FAILED'
-      ? 'see the reason above; gateway.crypto = "portable" avoids native modules'
-      : 'change the configuration and start again';
+  const remedy = REMEDIES[error.code] ?? 'change the configuration and start again';
   return new OperatorError(error.code, error.message, remedy, { cause: error });
 }

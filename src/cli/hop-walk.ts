@@ -4,8 +4,18 @@
  * `finish` no session is open, and with `release` no registration of ours stands at a gateway that can be reached.
  */
 import { timingSafeEqual } from 'node:crypto';
-import { type Client, connect, type GatewayOptions, type Hop, type KemName, LewesError } from '../client/index.ts';
+import {
+  type AnswerBody,
+  type Client,
+  connect,
+  type GatewayOptions,
+  type Hop,
+  type KemName,
+  LewesError,
+  TokenError,
+} from '../client/index.ts';
 import type { CryptoProvider } from '../lp/crypto/provider.ts';
+import { encodeBase58 } from '../ops/base58.ts';
 import { systemRandom } from '../system/random.ts';
 import {
   checkReleased,
@@ -15,7 +25,11 @@ import {
   shownRegistration,
   wipe,
 } from './enrolment.ts';
+import type { GatewayPlan } from './probe-plan.ts';
 import { StepFailure, type StepLog, stepError } from './step-log.ts';
+import { TimedSource } from './timed-source.ts';
+import type { Wallet } from './token-options.ts';
+import type { Tunnel } from './wg-quick.ts';
 
 const ECHO_BYTES = 32;
 /** What releasing may take at each gateway; the second when time is up or the user has had enough. */
@@ -26,6 +40,8 @@ export interface WalkOptions {
   readonly crypto: CryptoProvider;
   readonly log: StepLog;
   readonly kem: readonly KemName[] | undefined;
+  /** Pays for registrations. */
+  readonly wallet: Wallet;
   /** The user's interruption. */
   readonly signal: AbortSignal;
   /** For everything but releasing. */
@@ -37,10 +53,15 @@ export interface HopTasks {
   readonly rekey: boolean;
 }
 
+type DvpnAnswer = Extract<AnswerBody, { status: 'completed'; mode: 'dvpn' }>;
+
 interface Visited {
   readonly hop: Hop;
   readonly client: Client;
+  readonly gateway: GatewayPlan;
   enrolment: FreshEnrolment | undefined;
+  /** What it registered, with the gateway's key. */
+  answer: DvpnAnswer | undefined;
 }
 
 export class HopWalk {
@@ -61,10 +82,10 @@ export class HopWalk {
    * Does everything at one gateway, reached through the one that was visited last. True when the way leads on: the gateway
    * answers. What fails is noted. Throws a LewesError `invalid_option` before anything was sent.
    */
-  async visit(hop: Hop, gateway: GatewayOptions, { register, rekey }: HopTasks): Promise<boolean> {
+  async visit(hop: Hop, gateway: GatewayPlan, { register, rekey }: HopTasks): Promise<boolean> {
     const client = await this.#connect(hop, gateway);
     if (client === undefined) return false;
-    const visited: Visited = { hop, client, enrolment: undefined };
+    const visited: Visited = { hop, client, gateway, enrolment: undefined, answer: undefined };
     this.#visited.push(visited);
     if (!(await this.#step(hop, 'echo', () => this.#echo(client)))) return false;
     const tasks = [
@@ -76,6 +97,17 @@ export class HopWalk {
       if (task && !(await task()) && this.#signal.aborted) return false;
     }
     return true;
+  }
+
+  /** What was registered, in the order of the way, with its secrets: they are wiped by `finish`. */
+  tunnels(): readonly Tunnel[] {
+    return this.#visited.flatMap(({ hop, gateway, enrolment, answer }) => {
+      const registration = this.registrations[hop];
+      if (enrolment === undefined || answer === undefined || registration === undefined) return [];
+      const { secretKey, presharedKey, owner } = enrolment;
+      const identity = encodeBase58(gateway.identity);
+      return [{ ...registration, secretKey, presharedKey, owner, gatewayKey: answer.wgPublicKey, identity }];
+    });
   }
 
   /** Releases what was registered where that is asked for, and closes the sessions; the exit's first. */
@@ -131,16 +163,27 @@ export class HopWalk {
     throw new StepFailure({ code: 'malformed_answer', reason: 'echo', message });
   }
 
-  async #register(visited: Visited): Promise<void> {
+  /** Resolves to the milliseconds of the token, which is a step of its own. */
+  async #register(visited: Visited): Promise<number> {
     const enrolment = freshEnrolment(this.#options.crypto, systemRandom);
     // Noted first: when no answer comes, nobody knows whether it was executed.
     visited.enrolment = enrolment;
-    const answer = await visited.client.register(enrolment, { signal: this.#signal });
-    if (answer.status !== 'completed') {
-      wipe(enrolment);
-      visited.enrolment = undefined;
-    }
+    const { secretKey: _, ...request } = enrolment;
+    const payment = new TimedSource(this.#options.wallet(visited.gateway.address), visited.hop, this.#options.log);
+    const answer = await visited.client.enrol(request, payment, { signal: this.#signal }).catch((error: unknown) => {
+      if (error instanceof LewesError && error.code === 'payment_failed') this.#forget(visited);
+      throw error;
+    });
+    if (answer.status !== 'completed') this.#forget(visited);
+    else if (answer.mode === 'dvpn') visited.answer = answer;
     this.registrations[visited.hop] = shownRegistration(answer);
+    return payment.ms;
+  }
+
+  /** There is nothing to release. */
+  #forget(visited: Visited): void {
+    if (visited.enrolment !== undefined) wipe(visited.enrolment);
+    visited.enrolment = undefined;
   }
 
   async #release({ hop, client, enrolment }: Visited): Promise<void> {
@@ -156,15 +199,18 @@ export class HopWalk {
     });
   }
 
-  /** False, with the failure noted, where the step failed. */
-  async #step(hop: Hop, step: 'echo' | 'registration' | 'rekey' | 'release', work: () => Promise<void>) {
+  /** False, with the failure noted, where the step failed. `work` may resolve to milliseconds that are noted elsewhere. */
+  async #step(hop: Hop, step: 'echo' | 'registration' | 'rekey' | 'release', work: () => Promise<unknown>) {
     const { log } = this.#options;
     const startMs = log.nowMs;
     try {
-      await work();
-      log.done(hop, step, log.nowMs - startMs);
+      const result = await work();
+      const elsewhereMs = typeof result === 'number' ? result : 0;
+      log.done(hop, step, log.nowMs - startMs - elsewhereMs);
       return true;
     } catch (error) {
+      // Told as the step `token`.
+      if (isToldOfToken(error)) return false;
       log.failed(hop, step, log.nowMs - startMs, this.#explained(error));
       return false;
     }
@@ -172,10 +218,15 @@ export class HopWalk {
 
   #explained(error: unknown) {
     const fields = stepError(error);
-    if (fields.code !== 'aborted') return fields;
+    if (fields.code !== 'aborted' && fields.reason !== 'aborted') return fields;
     if (this.#options.signal.aborted) return { ...fields, message: 'interrupted before it was done' };
     const seconds = this.#options.timeoutMs / 1_000;
     const message = `not done within ${seconds} s: the gateway is overloaded, far away or unreachable; try again, or allow more time`;
     return { code: 'timeout', reason: 'deadline', message };
   }
+}
+
+/** Those of an interruption are told by the step that waited. */
+function isToldOfToken(error: unknown): boolean {
+  return error instanceof LewesError && error.cause instanceof TokenError && error.cause.code !== 'aborted';
 }

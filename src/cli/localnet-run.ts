@@ -4,8 +4,9 @@
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { loadProvider } from '../lp/crypto/load.ts';
+import { parseKey } from '../ops/base58.ts';
 import { OperatorError } from '../ops/operator-error.ts';
 import type { ShownRegistration } from './enrolment.ts';
 import { EXIT, type ExitCode, tellError } from './exit.ts';
@@ -15,6 +16,8 @@ import { allow, checkSet, type LocalGateway, type ReadyGateway, readyOf, startLo
 import { createProgress, formatMs, printJson, printLine } from './output.ts';
 import { checkProtocol } from './protocol-option.ts';
 import { failureLines, StepLog, type StepResult, stepTable } from './step-log.ts';
+import { walletOf } from './token-options.ts';
+import { wgQuickFiles, wgQuickPaths, writeWgQuick } from './wg-quick.ts';
 
 /** For the client's steps together; they take a tenth of a second. */
 const WALK_TIMEOUT_MS = 30_000;
@@ -22,6 +25,7 @@ const WALK_TIMEOUT_MS = 30_000;
 export interface LocalnetFlags {
   readonly protocol: string;
   readonly keep?: boolean;
+  readonly wireguard?: boolean;
   readonly set: readonly string[];
   readonly json?: boolean;
 }
@@ -38,6 +42,8 @@ interface LocalnetReport {
   readonly exit: ShownGateway;
   readonly registrations: Readonly<Record<string, ShownRegistration>>;
   readonly steps: readonly StepResult[];
+  /** The files of --wireguard; with --keep only. */
+  readonly wgQuick?: readonly string[];
   /** The `lewes probe` that does the same again; with --keep only. */
   readonly probe?: string;
   readonly totalMs: number;
@@ -75,10 +81,11 @@ export async function localnet(flags: LocalnetFlags): Promise<ExitCode> {
   }
 }
 
-async function run(network: Network, { keep, json }: LocalnetFlags): Promise<ExitCode> {
+async function run(network: Network, { keep, json, wireguard }: LocalnetFlags): Promise<ExitCode> {
   const { log, gateways } = network;
   const ready = await connectGateways(network);
-  const registrations = await walkThrough(network, ready);
+  const wgQuick = wireguard === true ? wgQuickPaths(join(dirname(network.gateways[0].dataDir), 'lewes.conf'), 2) : [];
+  const registrations = await walkThrough(network, ready, wgQuick);
   const [exit, entry] = gateways;
   const stays = keep === true && log.ok;
   if (!stays) await Promise.all(gateways.map((each) => log.run(each.name, 'stop', () => each.process.stop())));
@@ -88,6 +95,7 @@ async function run(network: Network, { keep, json }: LocalnetFlags): Promise<Exi
     exit: { ...ready.exit, pid: exit.process.pid ?? 0, dataDir: exit.dataDir },
     registrations,
     steps: log.steps,
+    ...(stays && wgQuick.length > 0 && { wgQuick }),
     ...(stays && { probe: probeLine(ready) }),
     totalMs: log.totalMs,
   };
@@ -113,18 +121,28 @@ async function connectGateways({ log, gateways, signal }: Network): Promise<Read
   return { entry: entryReady, exit: exitReady };
 }
 
-async function walkThrough({ log, signal }: Network, { entry, exit }: Ready) {
+/** `paths`: of the wg-quick files, empty for none. */
+async function walkThrough({ log, signal }: Network, { entry, exit }: Ready, paths: readonly string[]) {
   const crypto = await loadProvider('auto');
-  const walk = new HopWalk({ crypto, log, kem: undefined, timeoutMs: WALK_TIMEOUT_MS, signal });
+  const wallet = walletOf({}, signal);
+  const walk = new HopWalk({ crypto, log, kem: undefined, wallet, timeoutMs: WALK_TIMEOUT_MS, signal });
   const tasks = { register: true, rekey: true };
-  const gateway = ({ listen, identity }: ReadyGateway) => ({ address: listen, identity });
+  const gateway = ({ listen, identity }: ReadyGateway) => ({ address: listen, identity: identityOf(identity) });
   try {
     if (await walk.visit('entry', gateway(entry), tasks)) await walk.visit('exit', gateway(exit), tasks);
+    const tunnels = walk.tunnels();
+    if (paths.length > 0 && tunnels.length === paths.length) writeWgQuick(wgQuickFiles(tunnels, paths));
   } finally {
     // The registrations end with the gateways.
     await walk.finish({ release: false });
   }
   return walk.registrations;
+}
+
+function identityOf(text: string): Uint8Array {
+  const parsed = parseKey(text);
+  if (!parsed.ok) throw new Error(`assertion: a gateway logs its identity, and it ${parsed.reason}`);
+  return parsed.key;
 }
 
 /** A gateway that ends by itself is a failure, told on standard error since the report has been given. */
@@ -148,7 +166,7 @@ function probeLine({ entry, exit }: Ready): string {
   return `lewes probe ${exit.listen} --identity ${exit.identity} --via ${via} --register --rekey`;
 }
 
-function printReport({ ok, entry, exit, registrations, steps, probe, totalMs }: LocalnetReport): void {
+function printReport({ ok, entry, exit, registrations, steps, probe, wgQuick = [], totalMs }: LocalnetReport): void {
   for (const [name, { listen, admin, identity }] of Object.entries({ entry, exit })) {
     printLine(`${name.padEnd(5)}  ${listen}  ${identity}  http://${admin}`);
   }
@@ -159,5 +177,6 @@ function printReport({ ok, entry, exit, registrations, steps, probe, totalMs }: 
   printLine(`${ok ? 'ok' : 'failed'} in ${formatMs(totalMs).trim()}`);
   for (const line of failureLines(steps)) process.stderr.write(`${line}\n`);
   if (probe === undefined) return;
+  for (const path of wgQuick) printLine(`tunnel: ${path}`);
   printLine(`\nThe gateways run until Ctrl-C. Try them with:\n  ${probe}\n  lewes status --data-dir ${entry.dataDir}`);
 }

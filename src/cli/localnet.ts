@@ -9,7 +9,7 @@ import { PROTOCOL_DEFAULT, PROTOCOL_FLAG, PROTOCOL_HELP } from './protocol-optio
 
 const EXAMPLE = `
 Both gateways are processes of their own on free ports of 127.0.0.1, with fresh keys in a temporary directory, which is
-removed at the end.
+removed at the end. Each issues the tokens that pay for its registrations, on its admin port.
 
 Example:
   $ lewes localnet
@@ -22,6 +22,7 @@ export function register(program: Command): void {
     .command('localnet')
     .summary('try an entry, an exit and a client on this machine')
     .description('Starts an exit and an entry gateway, registers with both, one through the other, and stops them.')
+    .option('--wireguard', "write the client's two tunnels for wg-quick into the network's directory, for --keep")
     .option('--keep', 'leave the gateways running until SIGINT or SIGTERM')
     .option('--set <key=value>', 'override a key of both configurations; may be given again', repeated, [])
     .option(PROTOCOL_FLAG, PROTOCOL_HELP, PROTOCOL_DEFAULT)

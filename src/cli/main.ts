@@ -16,6 +16,9 @@ const COMMANDS: Readonly<Record<string, () => Promise<CommandModule>>> = {
   probe: () => import('./probe.ts'),
   localnet: () => import('./localnet.ts'),
   status: () => import('./status.ts'),
+  issuer: () => import('./issuer.ts'),
+  token: () => import('./token.ts'),
+  backup: () => import('./backup.ts'),
   keygen: () => import('./keygen.ts'),
   'check-config': () => import('./check-config.ts'),
 };

@@ -6,6 +6,7 @@ import type { CryptoProvider } from '../lp/crypto/provider.ts';
 import { parseKey } from '../ops/base58.ts';
 import { UsageError } from './exit.ts';
 import { checkProtocol } from './protocol-option.ts';
+import { wgQuickPaths } from './wg-quick.ts';
 
 export interface ProbeFlags {
   readonly identity?: string;
@@ -17,6 +18,10 @@ export interface ProbeFlags {
   readonly kem: readonly string[];
   readonly kemKeyHash: readonly string[];
   readonly json?: boolean;
+  readonly tokenFile?: string;
+  readonly issuer?: string;
+  readonly accessKeyFile?: string;
+  readonly wgQuick?: string;
 }
 
 export interface GatewayPlan extends GatewayOptions {
@@ -29,6 +34,8 @@ export interface ProbePlan {
   readonly via: GatewayPlan | undefined;
   readonly kem: readonly KemName[] | undefined;
   readonly timeoutMs: number;
+  /** Where the wg-quick files go, of the entry first; empty for none. */
+  readonly wgQuickPaths: readonly string[];
 }
 
 const KEM_NAMES: readonly KemName[] = ['x-wing', 'ml-kem-768'];
@@ -36,6 +43,7 @@ const MAX_TIMEOUT_S = 3_600;
 
 export function planProbe(address: string, flags: ProbeFlags, crypto: CryptoProvider): ProbePlan {
   checkProtocol(flags.protocol);
+  checkRegisterOptions(flags);
   const via = flags.via === undefined ? undefined : viaOf(flags.via, crypto);
   const hop = via === undefined ? 'direct' : 'exit';
   if (flags.identity === undefined) {
@@ -47,7 +55,22 @@ export function planProbe(address: string, flags: ProbeFlags, crypto: CryptoProv
   const kemKeyHashes = flags.kemKeyHash.map((text) => keyOf(text, '--kem-key-hash'));
   const identity = keyOf(flags.identity, '--identity');
   const target = gatewayOf({ address, identity, kemKeyHashes }, hop, crypto);
-  return { target, via, kem: kemOf(flags.kem), timeoutMs: timeoutOf(flags.timeout) };
+  const paths = flags.wgQuick === undefined ? [] : wgQuickPaths(flags.wgQuick, via === undefined ? 1 : 2);
+  return { target, via, kem: kemOf(flags.kem), timeoutMs: timeoutOf(flags.timeout), wgQuickPaths: paths };
+}
+
+function checkRegisterOptions({ register, tokenFile, issuer, accessKeyFile, wgQuick }: ProbeFlags): void {
+  if (register === true) return;
+  const given = {
+    '--token-file': tokenFile,
+    '--issuer': issuer,
+    '--access-key-file': accessKeyFile,
+    '--wg-quick': wgQuick,
+  };
+  for (const [name, value] of Object.entries(given)) {
+    if (value !== undefined)
+      throw new UsageError(`${name} is for registering`, 'give --register as well, or leave it out');
+  }
 }
 
 function viaOf(text: string, crypto: CryptoProvider): GatewayPlan {

@@ -11,6 +11,8 @@ import { onInterrupt } from './interrupt.ts';
 import { createProgress, formatMs, printJson, printLine } from './output.ts';
 import { type GatewayPlan, type ProbeFlags, type ProbePlan, planProbe } from './probe-plan.ts';
 import { failureLines, StepLog, type StepResult, stepTable } from './step-log.ts';
+import { walletOf } from './token-options.ts';
+import { wgQuickFiles, writeWgQuick } from './wg-quick.ts';
 
 interface ShownGateway {
   readonly address: string;
@@ -24,6 +26,8 @@ interface ProbeReport {
   readonly steps: readonly StepResult[];
   /** With --register: by hop, of gateways that registered. */
   readonly registrations?: Readonly<Record<string, ShownRegistration>>;
+  /** With --wg-quick, the files that were written. */
+  readonly wgQuick?: readonly string[];
   readonly totalMs: number;
 }
 
@@ -33,8 +37,10 @@ export async function probe(address: string, flags: ProbeFlags): Promise<ExitCod
   const plan = planProbe(address, flags, crypto);
   const log = new StepLog(createProgress({ json: flags.json === true }));
   const { kem, timeoutMs } = plan;
-  const walk = new HopWalk({ crypto, log, kem, timeoutMs, signal: interruption.signal });
-  await visitAll(walk, plan, flags);
+  const { signal } = interruption;
+  const wallet = walletOf(flags, AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]));
+  const walk = new HopWalk({ crypto, log, kem, wallet, timeoutMs, signal });
+  const wgQuick = await visitAll(walk, plan, flags);
   const { target, via } = plan;
   const report: ProbeReport = {
     ok: log.ok,
@@ -42,6 +48,7 @@ export async function probe(address: string, flags: ProbeFlags): Promise<ExitCod
     ...(via !== undefined && { via: shown(via) }),
     steps: log.steps,
     ...(flags.register === true && { registrations: walk.registrations }),
+    ...(wgQuick.length > 0 && { wgQuick }),
     totalMs: log.totalMs,
   };
   if (flags.json === true) printJson(report);
@@ -49,27 +56,41 @@ export async function probe(address: string, flags: ProbeFlags): Promise<ExitCod
   return report.ok ? EXIT.done : EXIT.failed;
 }
 
-async function visitAll(walk: HopWalk, { target, via }: ProbePlan, flags: ProbeFlags): Promise<void> {
+/** Returns the files that were written: then the registrations stay. */
+async function visitAll(walk: HopWalk, plan: ProbePlan, flags: ProbeFlags): Promise<readonly string[]> {
+  const { target, via } = plan;
+  let written: readonly string[] = [];
   const tasks = { register: flags.register === true, rekey: flags.rekey === true };
   try {
     if (via === undefined) await walk.visit('direct', target, tasks);
     else if (await walk.visit('entry', via, tasks)) await walk.visit('exit', target, tasks);
+    written = writeTunnels(walk, plan.wgQuickPaths);
   } finally {
-    await walk.finish({ release: true });
+    await walk.finish({ release: written.length === 0 });
   }
+  return written;
+}
+
+/** Where one of the gateways did not register there is nothing to write. */
+function writeTunnels(walk: HopWalk, paths: readonly string[]): readonly string[] {
+  const tunnels = walk.tunnels();
+  if (paths.length === 0 || tunnels.length < paths.length) return [];
+  writeWgQuick(wgQuickFiles(tunnels, paths));
+  return paths;
 }
 
 function shown({ address, identity }: GatewayPlan): ShownGateway {
   return { address, identity: encodeBase58(identity) };
 }
 
-function printReport({ ok, target, via, steps, registrations = {}, totalMs }: ProbeReport): void {
+function printReport({ ok, target, via, steps, registrations = {}, wgQuick = [], totalMs }: ProbeReport): void {
   const through = via === undefined ? '' : ` through ${via.address}`;
   printLine(`${target.address}${through}\n\n${stepTable(steps)}\n`);
   for (const [hop, { ipv4, ipv6, endpoints }] of Object.entries(registrations)) {
     const at = hop === 'direct' ? '' : ` at the ${hop}`;
     printLine(`registered${at}: ${ipv4}, ${ipv6}; WireGuard endpoints: ${endpoints.join(', ') || 'none'}`);
   }
+  if (wgQuick.length > 0) printLine(`tunnels: ${wgQuick.map((path) => `wg-quick up ${path}`).join(' && ')}`);
   printLine(`${ok ? 'ok' : 'failed'} in ${formatMs(totalMs).trim()}`);
   for (const line of failureLines(steps)) process.stderr.write(`${line}\n`);
 }

@@ -8,8 +8,10 @@ import type { ProbeFlags } from './probe-plan.ts';
 import { PROTOCOL_DEFAULT, PROTOCOL_FLAG, PROTOCOL_HELP } from './protocol-option.ts';
 
 const EXAMPLE = `
-The steps: connect, key (the KEM key, as at a first contact), handshake, echo, registration, rekey, release; each for the
-entry first where --via is given (an exit is reached without a connect of its own).
+The steps: connect, key (the KEM key, as at a first contact), handshake, echo, token, registration, rekey, release; each for
+the entry first where --via is given (an exit is reached without a connect of its own).
+Where a gateway asks for a token, one is spent for each probe; a gateway on this machine that issues its own needs no
+option. With --via, --wg-quick NAME.conf writes NAME-entry.conf and NAME-exit.conf: bring them up in this order.
 Exit code: 0 if all worked, 1 if one failed, 2 for wrong use.
 
 Example:
@@ -27,6 +29,10 @@ export function register(program: Command): void {
     .option('--identity <key>', 'its identity, in base58 or hex')
     .option('--via <address:port/key>', 'the entry; IPv6 as [::1]:41264/KEY')
     .option('--register', 'register (dVPN) with fresh keys at every gateway, and release it at the end')
+    .option('--token-file <file>', 'with --register: pay with tokens of this file (see "lewes token --out")')
+    .option('--issuer <url>', 'with --register: pay with tokens that are fetched from this issuer')
+    .option('--access-key-file <file>', 'access key for --issuer')
+    .option('--wg-quick <name.conf>', 'with --register: keep the registration and write it for wg-quick (mode 0600)')
     .option('--rekey', 'rekey every session, with a fresh ML-KEM exchange')
     .option('--timeout <seconds>', 'for all steps together; releasing may take a few seconds more', '30')
     .option('--kem <suite>', 'x-wing or ml-kem-768; may be given again, the preferred one first', repeated, [])

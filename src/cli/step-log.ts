@@ -6,7 +6,7 @@
 import { type Hop, LewesError, type Step } from '../client/index.ts';
 import { formatMs, type Progress } from './output.ts';
 
-export type StepName = Step | 'echo' | 'release' | 'start' | 'reload' | 'stop';
+export type StepName = Step | 'echo' | 'token' | 'release' | 'start' | 'reload' | 'stop';
 
 export interface StepError {
   readonly code: string;

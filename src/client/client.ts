@@ -6,6 +6,7 @@ import type { EventEmitter } from 'node:events';
 import { type ApplicationFrame, decodeForwardResponse, encodeForward, KIND } from '../lp/wire/application-frame.ts';
 import { MAX_PACKET_LENGTH, MIN_PACKET_LENGTH } from '../lp/wire/packet.ts';
 import type { AnswerBody, RequestBody } from '../lp/wire/registration-body.ts';
+import { type Counter, enrolPaid, topupPaid } from './enrol.ts';
 import { aborted, type Hop, invalidOption, LewesError, type Step } from './errors.ts';
 import { type ForwardStatusName, forwardStatusName, malformedAnswer } from './explain.ts';
 import { forwardTarget, parseAddress, parseIdentity } from './gateway-target.ts';
@@ -19,6 +20,7 @@ import {
   type StandingRequest,
   standingBody,
 } from './registration.ts';
+import type { TokenSource } from './token-source.ts';
 
 /** lp2.md §5: the gateway keeps answers, so the same id and body is safe to send again. */
 const REGISTRATION_REPEATS_MS = [1_000, 2_000, 4_000];
@@ -45,8 +47,17 @@ export interface ForwardAnswer {
   readonly packets: readonly Uint8Array[];
 }
 
+export interface TopupSettings extends RequestSettings {
+  /** Default: that of the client. */
+  readonly tokenSource?: TokenSource;
+  /** As the gateway's challenges have it; needed where this source has not paid for a registration there. */
+  readonly issuerName?: string;
+}
+
 export interface ClientParts {
   readonly link: Link;
+  /** The gateway's. */
+  readonly identity: Uint8Array;
   readonly events: EventEmitter<ClientEvents>;
   readonly requestTimeoutMs: number;
   readonly entry: Client | undefined;
@@ -64,13 +75,17 @@ export class Client implements AsyncDisposable {
   registration: AnswerBody | undefined;
   /** The answer to the `early` of the options. */
   early: ApplicationFrame | undefined;
+  /** What `enrol` and `topup` pay with, if they are not told. */
+  tokenSource: TokenSource | undefined;
   readonly #link: Link;
+  readonly #identity: Uint8Array;
   readonly #requestTimeoutMs: number;
   readonly #ownsEntry: boolean;
 
   /** Not for users: see `connect`. */
   constructor(parts: ClientParts) {
     this.#link = parts.link;
+    this.#identity = parts.identity;
     this.events = parts.events;
     this.entry = parts.entry;
     this.#requestTimeoutMs = parts.requestTimeoutMs;
@@ -104,6 +119,22 @@ export class Client implements AsyncDisposable {
     return this.#register(openingBody('register', request), settings);
   }
 
+  /**
+   * Registers, and pays with a token of the source where the gateway asks for it: a quote, the token, `finalise`. Without a
+   * source the answer may be `credential_required`. Repeated with the same request and source after an error, also with
+   * another client, it sends the token that may have been lost again, so that nothing is paid twice. `payment_failed`: no
+   * token was spent.
+   */
+  async enrol(
+    request: RegisterRequest,
+    tokenSource: TokenSource | undefined = this.tokenSource,
+    settings: RequestSettings = {},
+  ): Promise<AnswerBody> {
+    if (request.credential !== undefined) return this.register(request, settings);
+    if (tokenSource === undefined) return this.quote(request, settings);
+    return enrolPaid(this.#counter(settings), request, tokenSource, settings.signal);
+  }
+
   /** Asks for a price, and holds addresses for 120 s; a gateway without a price registers at once. */
   quote(request: RegisterRequest, settings?: RequestSettings): Promise<AnswerBody> {
     return this.#register(openingBody('quote', request), settings);
@@ -113,8 +144,12 @@ export class Client implements AsyncDisposable {
     return this.#register(standingBody('finalise', request), settings);
   }
 
-  topup(request: PaidRequest, settings?: RequestSettings): Promise<AnswerBody> {
-    return this.#register(standingBody('topup', request), settings);
+  /** Buys bandwidth and lifetime, with the credential or, without one, with a token of the source, as `enrol` does. */
+  async topup(request: PaidRequest, settings: TopupSettings = {}): Promise<AnswerBody> {
+    const { tokenSource = this.tokenSource, issuerName, ...rest } = settings;
+    const counter = this.#counter(rest);
+    if (request.credential !== undefined || tokenSource === undefined) return counter.topup(request);
+    return topupPaid(counter, request, tokenSource, issuerName, rest.signal);
   }
 
   balance(request: StandingRequest, settings?: RequestSettings): Promise<AnswerBody> {
@@ -190,6 +225,16 @@ export class Client implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
+  }
+
+  #counter(settings: RequestSettings): Counter {
+    return {
+      hop: this.hop,
+      identity: this.#identity,
+      quote: (request) => this.quote(request, settings),
+      finalise: (request) => this.finalise(request, settings),
+      topup: (request) => this.#register(standingBody('topup', request), settings),
+    };
   }
 
   async #register(body: RequestBody, settings: RequestSettings = {}): Promise<AnswerBody> {

@@ -47,6 +47,7 @@ export async function connect(options: ConnectOptions): Promise<Client> {
   const crypto = options.crypto ?? (await loadProvider('auto'));
   if (signal?.aborted) throw aborted('direct', 'connect', signal);
   const client = assemble(new Workshop(options, crypto));
+  equip(client, options);
   const link = Client.linkOf(client);
   const entryLink = client.entry && Client.linkOf(client.entry);
   const fail = (error: LewesError) => {
@@ -69,24 +70,35 @@ export async function connect(options: ConnectOptions): Promise<Client> {
   }
 }
 
+function equip(client: Client, { gateway, via, tokenSource }: ConnectOptions): void {
+  client.tokenSource = gateway.tokenSource ?? tokenSource;
+  if (via === undefined || via instanceof Client || client.entry === undefined) return;
+  client.entry.tokenSource = via.tokenSource ?? tokenSource;
+}
+
 /** The entry's own request leaves in the turn in which the exit's H3 does, hence in one write with it. */
 function start(client: Client, options: ConnectOptions): Promise<unknown> {
-  const { via, gateway } = options;
-  if (via === undefined || via instanceof Client || client.entry === undefined) return begin(client, gateway);
+  const { via, gateway, signal } = options;
+  if (via === undefined || via instanceof Client || client.entry === undefined) return begin(client, gateway, signal);
   const { entry } = client;
   const entryDone = Promise.withResolvers<unknown>();
   let begun = false;
   Client.linkOf(client).onH3 = () => {
-    if (!begun) entryDone.resolve(begin(entry, via));
+    if (!begun) entryDone.resolve(begin(entry, via, signal));
     begun = true;
   };
-  return Promise.all([begin(client, gateway), entryDone.promise]);
+  return Promise.all([begin(client, gateway, signal), entryDone.promise]);
 }
 
 /** The first request of a link rides in its handshake. */
-async function begin(client: Client, gateway: GatewayOptions): Promise<void> {
+async function begin(client: Client, gateway: GatewayOptions, signal: AbortSignal | undefined): Promise<void> {
   const { register, early } = gateway;
-  if (register !== undefined) client.registration = await client.register(register);
+  if (register !== undefined) {
+    const paid = client.tokenSource !== undefined && register.credential === undefined;
+    client.registration = await (paid
+      ? client.enrol(register, client.tokenSource, signal && { signal })
+      : client.register(register));
+  }
   if (early !== undefined) client.early = await client.request(early.kind, early.body);
   await Client.linkOf(client).open();
 }
@@ -152,7 +164,8 @@ class Workshop {
     // A request to an exit needs a Forward, and its time.
     const { requestMs, forwardMs } = this.#timeouts;
     const requestTimeoutMs = dialer.nested ? Math.max(requestMs, forwardMs) : requestMs;
-    return new Client({ link, events, requestTimeoutMs, entry, ownsEntry: entry !== this.options.via });
+    const identity = keys.ed25519;
+    return new Client({ link, identity, events, requestTimeoutMs, entry, ownsEntry: entry !== this.options.via });
   }
 
   #link(keys: GatewayKeys, hop: Hop, dialer: Dialer, events: EventEmitter<ClientEvents>): Link {

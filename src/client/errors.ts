@@ -42,6 +42,8 @@ export type LewesErrorCode =
   | 'refused'
   /** The entry could not reach the exit; `reason` is the status of its answer, such as `not_allowed`. */
   | 'forward_failed'
+  /** No token to pay with, or none that may be spent here: `reason` is a TokenError's code, `challenge`, `wrong_challenge`, … */
+  | 'payment_failed'
   /** The answer is not what the protocol says. */
   | 'malformed_answer'
   /** The gateway put the rekeying off, or the last one is too recent. */

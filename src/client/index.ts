@@ -14,10 +14,13 @@ export type {
   RegistrationName,
   TunnelAddresses,
 } from '../lp/wire/registration-body.ts';
-export type { Client, ClientEvents, ForwardAnswer, RequestSettings } from './client.ts';
+export type { Client, ClientEvents, ForwardAnswer, RequestSettings, TopupSettings } from './client.ts';
 export { connect } from './connect.ts';
 export { type Hop, LewesError, type LewesErrorCode, type Step } from './errors.ts';
 export type { ForwardStatusName } from './explain.ts';
 export { type CachedKemKey, type KemKeyCache, MemoryKemKeyCache } from './key-cache.ts';
 export type { ConnectOptions, GatewayOptions, StepEvent, Timeouts } from './options.ts';
 export type { PaidRequest, RegisterRequest, StandingRequest } from './registration.ts';
+export { TokenError, type TokenErrorCode } from './token-error.ts';
+export { appendToken, type FileTokenSourceOptions, fileTokenSource } from './token-file.ts';
+export { type HttpTokenSourceOptions, httpTokenSource, type TokenSource } from './token-source.ts';

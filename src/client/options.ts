@@ -9,6 +9,7 @@ import type { Client } from './client.ts';
 import { type Hop, invalidOption, type Step } from './errors.ts';
 import type { KemKeyCache } from './key-cache.ts';
 import type { RegisterRequest } from './registration.ts';
+import type { TokenSource } from './token-source.ts';
 
 export interface GatewayOptions {
   /**
@@ -22,6 +23,8 @@ export interface GatewayOptions {
   readonly kemKeyHashes?: readonly Uint8Array[];
   /** Registers on the way, without a round trip of its own. The answer is the client's `registration`. */
   readonly register?: RegisterRequest;
+  /** Pays for registrations at this gateway; default: that of all. With it, `register` is done as `Client.enrol` does. */
+  readonly tokenSource?: TokenSource;
   /** Any one request that is to ride in the handshake. The answer is the client's `early`. Not together with `register`. */
   readonly early?: { readonly kind: number; readonly body: Uint8Array };
 }
@@ -51,6 +54,8 @@ export interface ConnectOptions {
    * (`client.entry`) and is closed with it; a client that is there already stays its owner's.
    */
   readonly via?: GatewayOptions | Client;
+  /** Pays for registrations where a gateway asks for it: see `httpTokenSource`, `fileTokenSource`. Default: none. */
+  readonly tokenSource?: TokenSource;
   /** The KEM suites to use, the preferred one first. Default: X-Wing, then ML-KEM-768. */
   readonly kem?: readonly KemName[];
   /** Default: the native provider where it loads, else the portable one. */

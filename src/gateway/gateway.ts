@@ -3,6 +3,7 @@
  * one timer that drives ticks, sweeps and key rotation.
  */
 import type { CryptoProvider, RandomSource } from '../lp/crypto/provider.ts';
+import { assertNever } from '../lp/drop-reason.ts';
 import {
   decodeForward,
   encodeFailure,
@@ -10,12 +11,11 @@ import {
   FAILURE_CODE,
   FORWARD_STATUS,
 } from '../lp/wire/application-frame.ts';
+import { encodeBase58 } from '../ops/base58.ts';
 import type { Config, SocketAddress } from '../ops/config/index.ts';
 import type { Logger } from '../ops/log.ts';
-import { createNoPrice } from '../registration/credentials/none.ts';
-import { createRegistrar, type Registrar } from '../registration/registrar.ts';
-import { createMemoryStore } from '../registration/store/memory.ts';
-import { createMemoryWireGuard } from '../registration/wireguard/memory.ts';
+import type { IssuerPublicKey } from '../registration/credentials/privacy-pass.ts';
+import type { RegistrarEvent, RegistrarInit } from '../registration/registrar-messages.ts';
 import { ANSWER, REQUEST } from '../shard/messages.ts';
 import type { ShardOptions } from '../shard/shard.ts';
 import type { Clock } from '../system/clock.ts';
@@ -32,9 +32,12 @@ import {
   forwarderLimitsOf,
   lifetimesOf,
   mailboxLimitsOf,
-  registrarOptionsOf,
+  REGISTRAR_QUEUE,
+  registrarInitOf,
   shardCount,
 } from './options.ts';
+import { RegistrarHost } from './registrar-host.ts';
+import type { RegistrarThread } from './registrar-thread.ts';
 import { Router } from './router.ts';
 import { type RequestOfShard, ShardHost } from './shard-host.ts';
 import type { ShardThread } from './shard-thread.ts';
@@ -52,6 +55,11 @@ export interface GatewayDependencies {
   readonly timers: Timers;
   readonly log: Logger;
   readonly startShard: (shard: number, options: ShardOptions) => ShardThread;
+  readonly startRegistrar: () => RegistrarThread;
+  /** Where the durable store is, unless the configuration says. */
+  readonly storePath: string;
+  /** The secret of the gateway's WireGuard key, 32 bytes in a buffer of their own; wiped or moved away after each call. */
+  readonly wireGuardSecret: () => Uint8Array<ArrayBuffer>;
 }
 
 /** lp2.md §7 and design §2: a shard's clock moves with its batches and at least this often. */
@@ -60,25 +68,26 @@ const CONNECTION_SWEEP_TICKS = 4;
 const REGISTRAR_SWEEP_TICKS = 20;
 const ADMISSION_SWEEP_BUDGET = 2_048;
 const SHARD_START_TIMEOUT_MS = 10_000;
+/** A large store is checked while it is opened. */
+const REGISTRAR_START_TIMEOUT_MS = 30_000;
 const DRAIN_POLL_MS = 20;
-const MAX_SPENT_TOKENS = 1_000_000;
 /** Pending, demoted and reserved indices besides a shard's share of the sessions. */
 const INDEX_HEADROOM = 2;
 
 export class Gateway {
+  readonly config: Config;
   readonly acceptor: Acceptor;
   readonly admission: Admission;
   readonly router: Router;
   readonly hosts: readonly ShardHost[];
   readonly forwarder: Forwarder;
-  readonly registrar: Registrar;
+  readonly registrar: RegistrarHost;
   /** Batch times by shard since the start: count, sum and longest, in milliseconds. */
   readonly batches: { count: number; sumMs: number; maxMs: number }[];
   /** Where it listens, port 0 resolved. */
   readonly listening: SocketAddress[] = [];
   /** Rejects when a shard cannot be kept running. */
   readonly failed: Promise<never>;
-  private readonly config: Config;
   private readonly dependencies: GatewayDependencies;
   private readonly kemKeys: KemKeys;
   private readonly x25519Secret: Uint8Array;
@@ -119,7 +128,7 @@ export class Gateway {
       { ...forwarderLimitsOf(config), allowList: { find: (target) => this.allowList.find(target) } },
       { timers: dependencies.timers },
     );
-    this.registrar = this.makeRegistrar();
+    this.registrar = this.makeRegistrar(identity);
     this.x25519Secret = crypto.x25519SecretOfEd25519(identity.seed);
     this.batches = Array.from({ length: shards }, () => ({ count: 0, sumMs: 0, maxMs: 0 }));
     this.hosts = this.makeHosts(identity);
@@ -127,15 +136,16 @@ export class Gateway {
 
   get ready(): { ready: boolean; reasons: string[] } {
     const reasons = this.hosts.filter((host) => !host.running).map((host) => `shard ${host.shard} is not running`);
+    if (!this.registrar.status().running) reasons.push('the registrar is not running');
     if (this.state !== 'ready') reasons.push(this.state);
     return { ready: reasons.length === 0, reasons };
   }
 
-  /** Throws ShardStartError or ListenError; then nothing is left running. */
+  /** Throws ShardStartError, RegistrarStartError or ListenError; then nothing is left running. */
   async start(): Promise<void> {
     try {
       this.kemKeys.rotate(this.unixS());
-      await Promise.all(this.hosts.map((host) => host.start()));
+      await Promise.all([...this.hosts.map((host) => host.start()), this.registrar.start()]);
       await this.registrar.sweep();
       for (const { host, port } of this.config.gateway.listen) {
         this.listening.push({ host, port: await this.acceptor.listen(host, port) });
@@ -183,6 +193,7 @@ export class Gateway {
       this.acceptor.sweep(nowMs);
       this.admission.sweep(nowMs, ADMISSION_SWEEP_BUDGET);
       for (const key of this.kemKeys.rotate(this.unixS())) for (const host of this.hosts) host.mailbox.kemKey(key);
+      this.registrar.tick();
     }
     if (this.ticks % REGISTRAR_SWEEP_TICKS === 0) void this.registrar.sweep();
   }
@@ -190,6 +201,11 @@ export class Gateway {
   /** Takes over what can change while it runs: the exits that clients may reach. */
   reload(config: Config): void {
     this.allowList = createAllowList(config.forward.allow);
+  }
+
+  /** The issuer's public keys, all that tokens may be signed with; those of the configuration until it is called. */
+  setIssuerKeys(keys: readonly IssuerPublicKey[]): void {
+    this.registrar.setIssuerKeys(keys);
   }
 
   private host(shard: number): ShardHost {
@@ -221,23 +237,56 @@ export class Gateway {
     }
   }
 
-  private makeRegistrar(): Registrar {
-    const { crypto, random, log } = this.dependencies;
-    const { registrations } = this.config.registration;
-    // The memory backend carries no traffic: its key names the gateway for as long as its peers live.
-    const wireGuardSecret = new Uint8Array(32);
-    random.fill(wireGuardSecret);
-    const wireGuardPublicKey = crypto.x25519PublicKey(wireGuardSecret);
-    wireGuardSecret.fill(0);
-    return createRegistrar(registrarOptionsOf(this.config, wireGuardPublicKey), {
-      now: () => this.unixS(),
-      random,
-      blake3: (message) => crypto.blake3(message),
-      store: createMemoryStore({ maxRegistrations: registrations, maxTokens: MAX_SPENT_TOKENS }),
-      wireguard: createMemoryWireGuard(),
-      verifier: createNoPrice(),
-      report: (fault) => log.error({ kind: fault.kind, during: fault.during, err: fault.error }, 'registrar fault'),
+  private makeRegistrar(identity: GatewayIdentity): RegistrarHost {
+    const { clock, timers, startRegistrar, log } = this.dependencies;
+    const originInfo = encodeBase58(identity.publicKey);
+    return new RegistrarHost({
+      start: startRegistrar,
+      init: (keys) => this.registrarInit(originInfo, keys),
+      now: () => clock.now(),
+      after: (ms, action) => timers.after(ms, action),
+      defer: (action) => setImmediate(action),
+      queueLength: REGISTRAR_QUEUE,
+      startTimeoutMs: REGISTRAR_START_TIMEOUT_MS,
+      onEvent: (event) => this.tellOfRegistrar(event),
+      onLost: ({ reason, requests }) => log.error({ requests, err: reason }, 'registrar lost; a fresh one starts'),
+      onFatal: (error) => this.fail(error),
     });
+  }
+
+  /** The secret is read for each thread anew, so that no copy of it has to wait here. */
+  private registrarInit(originInfo: string, keys: readonly IssuerPublicKey[]): RegistrarInit {
+    const { crypto, storePath, wireGuardSecret } = this.dependencies;
+    const secret = wireGuardSecret();
+    const publicKey = crypto.x25519PublicKey(secret);
+    const init = registrarInitOf(this.config, { originInfo, keys, storePath, wireGuard: { secret, publicKey } });
+    if (init.wireguard.kind === 'memory') secret.fill(0);
+    return init;
+  }
+
+  private tellOfRegistrar(event: RegistrarEvent): void {
+    const { log } = this.dependencies;
+    switch (event.kind) {
+      case 'alarm': {
+        const { part, code, message } = event.alarm;
+        log.error({ part, code, reason: message }, 'registrations have to wait: the registrar cannot use a part of it');
+        break;
+      }
+      case 'recovered':
+        log.info({ part: event.part }, 'the registrar can use it again');
+        break;
+      case 'fault':
+        log.error({ during: event.during, ...event.error }, 'registrar fault');
+        break;
+      case 'keysRefused':
+        log.error({ ...event.error }, 'the issuer keys were not taken over; the earlier ones stay in force');
+        break;
+      case 'note':
+        log.info({ part: event.part }, event.text);
+        break;
+      default:
+        assertNever(event);
+    }
   }
 
   private makeHosts(identity: GatewayIdentity): ShardHost[] {

@@ -5,6 +5,7 @@
 import { DROP_REASONS } from '../lp/drop-reason.ts';
 import { FORWARD_STATUS } from '../lp/wire/application-frame.ts';
 import { type Registry, registerCounters, registerGauges, registerLoopDelays, type Sample } from '../ops/metrics.ts';
+import { ALARM_PARTS } from '../registration/alarms.ts';
 import { COUNTERS, GAUGES } from '../shard/stats.ts';
 import { monitorLoopDelay } from '../system/loop-delay.ts';
 import type { Gateway } from './gateway.ts';
@@ -119,6 +120,20 @@ function registerForwarder(registry: Registry, { forwarder }: Gateway): void {
 }
 
 function registerRegistrar(registry: Registry, { registrar }: Gateway): void {
+  const gauge = (name: string, help: string, read: () => number) =>
+    registerGauges(registry, name, help, [], () => [{ labels: {}, value: read() }]);
+  gauge('lewes_registrar_up', '1 while the registrar runs.', () => (registrar.status().running ? 1 : 0));
+  gauge('lewes_registrar_epoch', 'How often the registrar was replaced.', () => registrar.status().epoch);
+  gauge('lewes_quotes', 'Quotes that hold addresses.', () => registrar.status().quotes);
+  gauge('lewes_issuer_keys', 'Issuer keys that tokens are checked with.', () => registrar.status().issuerKeys);
+  // Nothing is shown while the store cannot say.
+  registerGauges(registry, 'lewes_store_entries', 'What the durable store has, by table.', ['table'], () =>
+    Object.entries(registrar.status().stored ?? {}).map(([table, value]) => ({ labels: { table }, value })),
+  );
+  registerGauges(registry, 'lewes_registrar_alarm', '1 while this part cannot be used.', ['part'], () => {
+    const up = registrar.status().alarms.map(({ part }) => part);
+    return ALARM_PARTS.map((part) => ({ labels: { part }, value: up.includes(part) ? 1 : 0 }));
+  });
   registerGauges(registry, 'lewes_registrar_queue', 'Requests that wait for the registrar.', [], () => [
     { labels: {}, value: registrar.status().queueLength },
   ]);

@@ -4,14 +4,22 @@
 import { availableParallelism } from 'node:os';
 import type { Lifetimes } from '../lp/v2/responder-context.ts';
 import { type Config, formatCidr } from '../ops/config/index.ts';
+import type { IssuerPublicKey } from '../registration/credentials/privacy-pass.ts';
 import type { RegistrarOptions } from '../registration/registrar.ts';
+import type {
+  CredentialChoice,
+  RegistrarInit,
+  StoreChoice,
+  WireGuardChoice,
+} from '../registration/registrar-messages.ts';
 import type { AcceptorOptions } from './acceptor.ts';
 import type { AdmissionLimits } from './admission.ts';
 import type { ForwarderLimits } from './forward/types.ts';
 import type { MailboxLimits } from './mailbox.ts';
 
 const MAX_SHARDS = 64;
-const REGISTRAR_QUEUE = 1_024;
+export const REGISTRAR_QUEUE = 1_024;
+const MAX_SPENT_TOKENS = 1_000_000;
 const QUOTES_PER_SESSION = 4;
 /** An exit closes a silent connection after 300 s; kept ones go well before. */
 const KEPT_IDLE_MS = 60_000;
@@ -89,7 +97,52 @@ export function forwarderLimitsOf({ forward, limits }: Config): ForwarderLimits 
   };
 }
 
-export function registrarOptionsOf({ registration }: Config, wireGuardPublicKey: Uint8Array): RegistrarOptions {
+/** What the configuration does not say of a registrar. */
+export interface RegistrarContext {
+  /** The gateway's identity in base58. */
+  readonly originInfo: string;
+  readonly keys: readonly IssuerPublicKey[];
+  readonly storePath: string;
+  readonly wireGuard: { readonly secret: Uint8Array<ArrayBuffer>; readonly publicKey: Uint8Array };
+}
+
+export function registrarInitOf(config: Config, context: RegistrarContext): RegistrarInit {
+  return {
+    options: registrarOptionsOf(config, context.wireGuard.publicKey),
+    crypto: config.gateway.crypto,
+    store: storeOf(config, context),
+    wireguard: wireGuardOf(config, context),
+    credentials: credentialsOf(config, context),
+  };
+}
+
+function storeOf({ store, registration }: Config, { storePath }: RegistrarContext): StoreChoice {
+  const bounds = { maxRegistrations: registration.registrations, maxTokens: MAX_SPENT_TOKENS };
+  return store.kind === 'memory'
+    ? { kind: 'memory', ...bounds }
+    : { kind: 'lmdb', path: store.path ?? storePath, ...bounds };
+}
+
+function wireGuardOf({ wireguard }: Config, { wireGuard }: RegistrarContext): WireGuardChoice {
+  if (wireguard.kind === 'memory') return { kind: 'memory' };
+  return {
+    kind: 'uapi',
+    interfaceName: wireguard.interface,
+    ...(wireguard.socket !== undefined && { socketPath: wireguard.socket }),
+    listenPort: wireguard.port,
+    privateKey: wireGuard.secret,
+  };
+}
+
+function credentialsOf({ credentials, registration }: Config, context: RegistrarContext): CredentialChoice {
+  if (credentials.kind === 'none') return { kind: 'none' };
+  const { originInfo, keys } = context;
+  const { bandwidth, lifetime } = registration;
+  const price = { tokens: 1, bandwidth, lifetime } as const;
+  return { kind: 'privacy-pass', issuerName: credentials.issuer_name, originInfo, keys, price };
+}
+
+function registrarOptionsOf({ registration, metering }: Config, wireGuardPublicKey: Uint8Array): RegistrarOptions {
   return {
     modes: registration.modes,
     ipv4: { cidr: registration.ipv4_pool, gateway: registration.ipv4_gateway },
@@ -103,5 +156,6 @@ export function registrarOptionsOf({ registration }: Config, wireGuardPublicKey:
     registrationsLimit: registration.registrations,
     graceSeconds: registration.grace,
     queueLength: REGISTRAR_QUEUE,
+    meteringSeconds: metering.interval,
   };
 }

@@ -12,7 +12,7 @@ export interface GatewayFacts {
 }
 
 export function gatewayStatus(gateway: Gateway, facts: GatewayFacts): object {
-  const { hosts, acceptor, admission, forwarder, registrar } = gateway;
+  const { config, hosts, acceptor, admission, forwarder, registrar } = gateway;
   const counter = (name: CounterName) => total(hosts.map((host) => host.snapshot?.counters[name] ?? 0));
   const gauge = (name: GaugeName) => total(hosts.map((host) => host.snapshot?.gauges[name] ?? 0));
   const drops = new Map<string, number>(Object.entries(acceptor.counts.drops));
@@ -24,13 +24,38 @@ export function gatewayStatus(gateway: Gateway, facts: GatewayFacts): object {
   return {
     ...facts,
     listen: gateway.listening.map(formatSocketAddress),
-    credentials: 'none',
+    credentials: {
+      kind: config.credentials.kind,
+      ...(config.credentials.kind === 'none'
+        ? { note: 'registrations are free for whoever reaches this gateway' }
+        : { issuer: config.credentials.issuer_name, keys: registrations.issuerKeys }),
+    },
+    store: {
+      kind: config.store.kind,
+      ...registrations.stored,
+      ...(config.store.kind === 'memory' && { note: 'registrations and spent tokens end with the process' }),
+    },
+    wireguard: {
+      kind: config.wireguard.kind,
+      ...(config.wireguard.kind === 'memory'
+        ? { note: 'tunnels carry no traffic: no interface is driven' }
+        : { interface: config.wireguard.interface }),
+    },
+    registrar: {
+      running: registrations.running,
+      epoch: registrations.epoch,
+      queue: registrations.queueLength,
+      lostRequests: registrations.lostRequests,
+      shedRequests: registrations.shedRequests,
+      alarms: registrations.alarms,
+    },
     shards: hosts.map(({ shard, running, epoch, lostSessions }) => ({ shard, running, epoch, lostSessions })),
     connections: acceptor.open,
     sources: admission.sources,
     handshakes: { records: gauge('records'), h1: counter('h1_read'), finished: counter('h3_accepted') },
     sessions: { open: gauge('sessions'), families: gauge('families') },
     registrations: registrations.registrations,
+    quotes: registrations.quotes,
     leases: registrations.leases,
     forwards: { inFlight: forwarder.status().inFlight, kept: forwarder.status().keptConnections },
     drops: Object.fromEntries([...drops].filter(([, n]) => n > 0)),

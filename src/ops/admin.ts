@@ -1,8 +1,8 @@
 /**
- * The operator's HTTP port: /metrics, /livez, /readyz and /status. It only reads: what it tells comes from functions that
- * the gateway supplies. No access control, hence loopback by default.
+ * The operator's HTTP port: /metrics, /livez, /readyz and /status, and routes that others bring along. Its own only read:
+ * what they tell comes from functions that the gateway supplies. No access control, hence loopback by default.
  */
-import { fastify } from 'fastify';
+import { type FastifyPluginAsync, fastify } from 'fastify';
 import { formatSocketAddress, type SocketAddress } from './config/index.ts';
 import type { Registry } from './metrics.ts';
 import { OperatorError, reasonOf, systemCode } from './operator-error.ts';
@@ -18,6 +18,8 @@ export interface AdminSources {
   ready(): Readiness;
   /** What the gateway says of itself; JSON values, no secrets. */
   status(): object;
+  /** Routes of another room, with content types, errors and access of their own. They are there when the port opens. */
+  readonly routes?: FastifyPluginAsync | undefined;
 }
 
 export interface AdminServer {
@@ -61,9 +63,11 @@ export async function startAdmin(listen: SocketAddress, sources: AdminSources): 
   server.get('/status', async () => ({ ...sources.ready(), ...sources.status() }));
 
   try {
+    if (sources.routes !== undefined) await server.register(sources.routes);
     await server.listen({ host: listen.host, port: listen.port });
   } catch (error) {
     await server.close();
+    if (systemCode(error) === undefined) throw error;
     throw listenError(listen, error);
   }
   const bound = server.server.address();

@@ -13,6 +13,9 @@ export interface DataDir {
   readonly path: string;
   /** The identity's default place. */
   readonly identityFile: string;
+  readonly wireGuardKeyFile: string;
+  /** A directory that the store makes for itself. */
+  readonly storePath: string;
   /** Notes where the admin port listens, for `lewes status`. */
   writeAdmin(note: AdminNote): void;
   /** Removes the note and the lock; safe to call twice. */
@@ -33,6 +36,8 @@ interface Holder {
 
 const ADMIN_FILE = 'admin.json';
 const IDENTITY_FILE = 'identity.pem';
+const WIREGUARD_KEY_FILE = 'wireguard.key';
+const STORE_DIRECTORY = 'store';
 const LOCK_FILE = 'gateway.lock';
 /** Each try fails only when another process took or freed the lock in that very moment. */
 const LOCK_TRIES = 5;
@@ -42,6 +47,11 @@ export function defaultDataDir(env: NodeJS.ProcessEnv = process.env, home: strin
   const state = env.XDG_STATE_HOME;
   // The XDG specification: a relative path there is invalid and ignored.
   return state !== undefined && isAbsolute(state) ? join(state, 'lewes') : join(home, '.local', 'state', 'lewes');
+}
+
+/** The store's default place. */
+export function storePathOf(directory: string): string {
+  return join(resolve(directory), STORE_DIRECTORY);
 }
 
 /**
@@ -64,6 +74,8 @@ export function openDataDir(directory: string): DataDir {
   return {
     path,
     identityFile: join(path, IDENTITY_FILE),
+    wireGuardKeyFile: join(path, WIREGUARD_KEY_FILE),
+    storePath: storePathOf(path),
     writeAdmin(note) {
       try {
         replaceFile(join(path, ADMIN_FILE), `${JSON.stringify(note)}\n`);

@@ -154,6 +154,10 @@ export class TunnelLeases {
     this.#ipv6.release(addresses.ipv6);
   }
 
+  isAllocated(addresses: TunnelAddresses): boolean {
+    return this.#ipv4.stateOf(addresses.ipv4) === 'allocated' || this.#ipv6.stateOf(addresses.ipv6) === 'allocated';
+  }
+
   counts(): { readonly ipv4: LeaseCounts; readonly ipv6: LeaseCounts } {
     return { ipv4: this.#ipv4.counts(), ipv6: this.#ipv6.counts() };
   }

@@ -2,12 +2,22 @@
  * The one place where registrations change: store, leases, peers and counts move together. A change is one store
  * transaction, the peer follows it, and where the peer cannot follow, the change is taken back, so that a failure leaves
  * nothing behind. Time's own changes cannot be taken back: there the peer is repaired later (registration.md, rules 2, 5).
+ * Before time takes a peer away its counters are read, so that the last interval is not free; a release forfeits the
+ * balance, so there is nothing to charge.
  */
 import type { RegistrationMode, RegistrationName } from '../lp/wire/registration-body.ts';
 import type { TunnelLeases } from './leases.ts';
-import { Peers, wipeKey } from './peers.ts';
-import { dueAt, type Registration, type RegistrationStore, type SpendOutcome, type SpentToken } from './store/store.ts';
-import type { WireGuardBackend } from './wireguard/backend.ts';
+import { Metering } from './metering.ts';
+import { Peers, tunnelOf, wipeKey } from './peers.ts';
+import {
+  dueAt,
+  NO_TRANSFER,
+  type Registration,
+  type RegistrationStore,
+  type SpendOutcome,
+  type SpentToken,
+} from './store/store.ts';
+import { type WireGuardBackend, WireGuardError } from './wireguard/backend.ts';
 
 /** One page of a sweep: long enough to amortise a transaction, short enough to hold few copies of keys. */
 const SWEEP_PAGE = 256;
@@ -35,6 +45,7 @@ export interface LedgerDependencies {
   readonly leases: TunnelLeases;
   readonly keepaliveSeconds: number;
   readonly graceSeconds: number;
+  readonly meteringSeconds: number;
 }
 
 export class Ledger {
@@ -42,6 +53,7 @@ export class Ledger {
   readonly #leases: TunnelLeases;
   readonly #graceSeconds: number;
   readonly #peers: Peers;
+  readonly #metering: Metering;
   #counts = noCounts();
   #restored = false;
   #forgetTokensAt = 0;
@@ -51,6 +63,8 @@ export class Ledger {
     this.#leases = dependencies.leases;
     this.#graceSeconds = dependencies.graceSeconds;
     this.#peers = new Peers(dependencies.wireguard, dependencies.keepaliveSeconds);
+    const { store, wireguard, meteringSeconds } = dependencies;
+    this.#metering = new Metering({ store, wireguard, peers: this.#peers, everySeconds: meteringSeconds });
   }
 
   get counts(): RegistrationCounts {
@@ -75,20 +89,33 @@ export class Ledger {
     this.#restored = true;
   }
 
+  /** The WireGuard interface has come back without its peers: the next repair sets all of them. */
+  peersLost(): void {
+    this.#peers.doubtAll();
+  }
+
   /** The registration as it stands at `now`; its preshared key is wiped with `scope`. */
   async find(name: RegistrationName, now: number, scope: DisposableStack): Promise<Registration | undefined> {
-    for (;;) {
-      const found = keep(scope, await this.#store.transaction((tx) => tx.get(name)));
-      if (found === undefined || dueAt(found) > now) return found;
-      // One lapse leads from active to grace and one out of it, so this ends.
-      await this.#lapse(found, now);
+    const get = async () => keep(scope, await this.#store.transaction((tx) => tx.get(name)));
+    let found = await get();
+    if (found !== undefined && endsUnread(found, now) && !this.#metering.isFresh(now)) {
+      await this.#readIfPossible(now);
+      found = await get();
     }
+    // One lapse leads from active to grace and one out of it, so this ends.
+    while (found !== undefined && dueAt(found) <= now) {
+      await this.#lapse(found, now);
+      found = await get();
+    }
+    return found;
   }
 
   /** All or nothing; leases that `after` has and `before` has not become allocated, the other way round they become free. */
   async change(change: Change): Promise<SpendOutcome> {
-    const { before, after, token } = change;
-    const outcome = await this.#write(change);
+    const { before, token } = change;
+    const after = countedAnew(before, change.after);
+    await this.#peers.makeWay(before, after);
+    const outcome = await this.#write({ ...change, after });
     if (outcome !== 'spent_now') return outcome;
     try {
       await this.#peers.follow(before, after);
@@ -100,16 +127,52 @@ export class Ledger {
     return outcome;
   }
 
-  /** Ends what has run out, repairs peers, forgets tokens. */
+  /** Charges transfer, ends what has run out, forgets tokens, repairs peers. Counters that cannot be read delay nothing else. */
   async sweep(now: number): Promise<void> {
+    try {
+      if (await this.#isReadingDue(now)) await this.#read(now);
+    } finally {
+      await this.#endDue(now);
+      await this.#forgetTokens(now);
+      await this.#repairPeers();
+    }
+  }
+
+  /** At its time, and before a peer is taken away. */
+  async #isReadingDue(now: number): Promise<boolean> {
+    if (this.#metering.isDue(now)) return true;
+    if (this.#metering.isFresh(now)) return false;
+    if (!this.#peers.settled) return true;
+    using scope = new DisposableStack();
+    const due = await this.#store.transaction((tx) => tx.due(now, SWEEP_PAGE));
+    for (const registration of due) keep(scope, registration);
+    return due.some((registration) => endsUnread(registration, now));
+  }
+
+  #read(now: number): Promise<void> {
+    return this.#metering.read(now, this.#counts.dvpn.active);
+  }
+
+  /** For a request, which a WireGuard that does not answer must not fail: the sweep reports it. */
+  async #readIfPossible(now: number): Promise<void> {
+    try {
+      await this.#read(now);
+    } catch (error) {
+      if (!(error instanceof WireGuardError)) throw error;
+    }
+  }
+
+  async #endDue(now: number): Promise<void> {
     for (;;) {
       using scope = new DisposableStack();
       const due = await this.#store.transaction((tx) => tx.due(now, SWEEP_PAGE));
       for (const registration of due) keep(scope, registration);
       for (const registration of due) await this.#lapse(registration, now);
-      if (due.length < SWEEP_PAGE) break;
+      if (due.length < SWEEP_PAGE) return;
     }
-    await this.#repairPeers();
+  }
+
+  async #forgetTokens(now: number): Promise<void> {
     if (now < this.#forgetTokensAt) return;
     await this.#store.transaction((tx) => tx.forgetTokens(now));
     this.#forgetTokensAt = now + FORGET_TOKENS_EVERY_S;
@@ -181,6 +244,17 @@ export class Ledger {
       all: () => this.#store.registrations(),
     });
   }
+}
+
+/** Whether time ends it with a balance that its peer may have used since the last reading. */
+function endsUnread(registration: Registration, now: number): boolean {
+  return tunnelOf(registration) !== undefined && registration.bandwidth > 0 && dueAt(registration) <= now;
+}
+
+/** A peer that the change makes counts from zero. */
+function countedAnew(before: Registration | undefined, after: Registration | undefined): Registration | undefined {
+  const made = tunnelOf(before) === undefined ? tunnelOf(after) : undefined;
+  return made === undefined ? after : { ...made, charged: NO_TRANSFER };
 }
 
 /** Wipes the registration's preshared key with the scope. */

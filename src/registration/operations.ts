@@ -5,7 +5,8 @@
  *
  * Chosen where the specification leaves room: a registration in grace is renewed by quote, register and finalise as by a
  * top-up, at the price of the day; without a price, a top-up with a credential gets `credential_kind` and one without
- * gets `credential_missing`, while a credential sent with `register` or `finalise` is left unspent.
+ * gets `credential_missing`, while a credential sent with `register` or `finalise` is left unspent. The bandwidth of an
+ * answer is what was left at the last reading of the counters (metering.ts).
  */
 import { timingSafeEqual } from 'node:crypto';
 import type {
@@ -23,7 +24,7 @@ import type { Ledger } from './ledger.ts';
 import type { RegistrarSettings } from './options.ts';
 import { PresharedKey } from './preshared-key.ts';
 import type { Quote, QuotedTunnel, Quotes } from './quotes.ts';
-import { nameKey, ownsRegistration, type Registration, type SpentToken } from './store/store.ts';
+import { NO_TRANSFER, nameKey, ownsRegistration, type Registration, type SpentToken } from './store/store.ts';
 
 /** Where nothing is known to become free at a certain time. */
 const RETRY_FULL_S = 60;
@@ -203,6 +204,10 @@ export class Operations {
       if (outcome !== 'spent_now') return failed('credential_spent');
       if (quote !== undefined) this.#quotes.remove(quote);
       return completed(this.#settings, after);
+    } catch (error) {
+      // A change that could be neither followed nor taken back stands: the quote must not keep addresses that it has.
+      if (quote?.tunnel !== undefined && this.#leases.isAllocated(quote.tunnel.addresses)) this.#quotes.remove(quote);
+      throw error;
     } finally {
       if (quote === undefined && addresses !== undefined) this.#leases.releaseHeld(addresses);
     }
@@ -292,7 +297,8 @@ function opened(
     return { ...common, mode: 'mixnet', clientId: Uint8Array.from(enrolment.clientId) };
   }
   const presharedKey = context.scope.use(new PresharedKey(enrolment.presharedKey));
-  return { ...common, mode: 'dvpn', wgPublicKey: Uint8Array.from(enrolment.wgPublicKey), presharedKey, addresses };
+  const wgPublicKey = Uint8Array.from(enrolment.wgPublicKey);
+  return { ...common, mode: 'dvpn', wgPublicKey, presharedKey, addresses, charged: NO_TRANSFER };
 }
 
 function credentialRequired(

@@ -33,16 +33,21 @@ export interface RegistrarOptions {
   /** Registrations and quotes of this node together. */
   readonly registrationsLimit: number;
   readonly graceSeconds: number;
+  /** How often transfer counters are read and charged, as far as the sweep comes so often; default 30. */
+  readonly meteringSeconds?: number;
   /** Requests that wait or run at once; what comes besides is told to try later. */
   readonly queueLength: number;
 }
 
 export interface RegistrarSettings extends RegistrarOptions {
+  readonly meteringSeconds: number;
   readonly ranges: { readonly ipv4: PoolRange; readonly ipv6: PoolRange };
 }
 
 /** WireGuard's persistent keepalive is a 16-bit number of seconds. */
 const MAX_KEEPALIVE_S = 65_535;
+/** What a peer may move beyond its balance, against a dump of all peers each time (10,000: 0.1 s). */
+const DEFAULT_METERING_S = 30;
 /** A hundred years: beyond it a number of seconds is a mistake, and sums with unix time stay far below 2⁵³. */
 const MAX_SECONDS = 100 * 366 * 86_400;
 
@@ -55,6 +60,8 @@ export function checkOptions(options: RegistrarOptions): RegistrarSettings {
   requireRange('quotes per session', options.quotesPerSession, 1, 2 ** 20);
   requireRange('registrations limit', options.registrationsLimit, 1, 2 ** 24);
   requireRange('grace', options.graceSeconds, 0, MAX_SECONDS);
+  const { meteringSeconds = DEFAULT_METERING_S } = options;
+  requireRange('metering', meteringSeconds, 1, MAX_SECONDS);
   requireRange('queue length', options.queueLength, 1, 2 ** 20);
   for (const mode of options.modes) {
     if (!REGISTRATION_MODES.includes(mode)) throw new RegistrationConfigError('OPTION_RANGE', `unknown mode ${mode}`);
@@ -62,6 +69,7 @@ export function checkOptions(options: RegistrarOptions): RegistrarSettings {
   checkTunnel(options);
   return {
     ...options,
+    meteringSeconds,
     ranges: {
       ipv4: parsePoolRange('ipv4', options.ipv4.cidr, options.ipv4.gateway),
       ipv6: parsePoolRange('ipv6', options.ipv6.cidr, options.ipv6.gateway),

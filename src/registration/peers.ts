@@ -27,6 +27,20 @@ export class Peers {
     this.#keepaliveSeconds = keepaliveSeconds;
   }
 
+  /** Whether no peer is in doubt. */
+  get settled(): boolean {
+    return !this.#allUnsettled && this.#unsettled.size === 0;
+  }
+
+  /**
+   * Before a change that makes a peer is written: one of this name that may still be there goes, so that the new one counts
+   * from zero. Rejects with WireGuardError.
+   */
+  async makeWay(before: Registration | undefined, after: Registration | undefined): Promise<void> {
+    const made = tunnelOf(before) === undefined ? tunnelOf(after) : undefined;
+    if (made !== undefined && !this.isSettled(made)) await this.#wireguard.remove(made.wgPublicKey);
+  }
+
   /** Rejects with WireGuardError; the peer may then be in either state. */
   async follow(before: Registration | undefined, after: Registration | undefined): Promise<void> {
     const had = tunnelOf(before);
@@ -37,13 +51,16 @@ export class Peers {
   }
 
   /** The peer of this name is not known to match the store. */
-  doubt(registration: Registration): void {
-    if (registration.mode !== 'dvpn') return;
-    this.#unsettled.set(nameKey(registration), {
-      mode: 'dvpn',
-      wgPublicKey: Uint8Array.from(registration.wgPublicKey),
-    });
+  doubt(name: RegistrationName): void {
+    if (name.mode !== 'dvpn') return;
+    this.#unsettled.set(nameKey(name), { mode: 'dvpn', wgPublicKey: Uint8Array.from(name.wgPublicKey) });
     if (this.#unsettled.size <= MAX_UNSETTLED) return;
+    this.#unsettled.clear();
+    this.#allUnsettled = true;
+  }
+
+  /** WireGuard may have none of the peers any more. */
+  doubtAll(): void {
     this.#unsettled.clear();
     this.#allUnsettled = true;
   }
@@ -100,7 +117,8 @@ export function wipeKey(registration: Registration | undefined): void {
   if (registration?.mode === 'dvpn') registration.presharedKey.wipe();
 }
 
-function tunnelOf(registration: Registration | undefined): DvpnRegistration | undefined {
+/** The registration if a peer should stand for it. */
+export function tunnelOf(registration: Registration | undefined): DvpnRegistration | undefined {
   return registration?.mode === 'dvpn' && registration.phase.kind === 'active' ? registration : undefined;
 }
 

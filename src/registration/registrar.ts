@@ -80,8 +80,13 @@ export interface RegistrarDependencies {
 export interface Registrar {
   /** Never rejects. */
   handle(request: RegistrationRequest): Promise<RegistrationOutcome>;
-  /** Ends what has run out and repairs what could not be carried out. Never rejects; a call during a sweep joins it. */
+  /**
+   * Charges transfer when it is time, ends what has run out and repairs what could not be carried out. Never rejects; a
+   * call during a sweep joins it.
+   */
   sweep(): Promise<void>;
+  /** The WireGuard interface has come back without its peers: the next sweep sets all of them. */
+  peersLost(): void;
   status(): RegistrarStatus;
   /** Finishes what is queued and refuses the rest. Store and WireGuard are closed by whoever made them. */
   close(): Promise<void>;
@@ -115,12 +120,12 @@ class LocalRegistrar implements Registrar {
       new AddressPool(settings.ranges.ipv4, random),
       new AddressPool(settings.ranges.ipv6, random),
     );
-    const { keepaliveSeconds, graceSeconds } = settings;
+    const { keepaliveSeconds, graceSeconds, meteringSeconds } = settings;
     this.#dependencies = dependencies;
     this.#queue = new SerialQueue(settings.queueLength);
     this.#leases = leases;
     this.#quotes = new Quotes((quote) => quote.tunnel && leases.releaseHeld(quote.tunnel.addresses));
-    this.#ledger = new Ledger({ store, wireguard, leases, keepaliveSeconds, graceSeconds });
+    this.#ledger = new Ledger({ store, wireguard, leases, keepaliveSeconds, graceSeconds, meteringSeconds });
     this.#operations = new Operations({
       settings,
       ledger: this.#ledger,
@@ -148,6 +153,11 @@ class LocalRegistrar implements Registrar {
         this.#sweeping = undefined;
       });
     return this.#sweeping;
+  }
+
+  peersLost(): void {
+    this.#ledger.peersLost();
+    void this.sweep();
   }
 
   status(): RegistrarStatus {

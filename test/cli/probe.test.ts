@@ -81,7 +81,7 @@ test('through an entry, both gateways register, rekey and are left without a tra
     t.is(registrations.dvpn.active, 0);
     t.deepEqual(
       outcomes.map(({ op, outcome, count }) => `${op} ${outcome} ${count}`),
-      ['register completed 2', 'release completed 2'],
+      ['quote completed 2', 'release completed 2'],
     );
   }
 });

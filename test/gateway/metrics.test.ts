@@ -27,6 +27,11 @@ test('a scrape has every drop reason, every table and the loop delays, and what 
     'lewes_shard_pending_requests{shard="0"}',
     'lewes_mailbox_packets{shard="0"}',
     'lewes_registrar_queue',
+    'lewes_registrar_epoch',
+    'lewes_quotes',
+    'lewes_issuer_keys',
+    'lewes_registrar_alarm{part="store"}',
+    'lewes_registrar_alarm{part="wireguard"}',
     'lewes_forward_kept_connections',
     'lewes_event_loop_delay_seconds{thread="main",stat="max"}',
     'lewes_shard_loop_delay_max_seconds{shard="0"}',
@@ -34,6 +39,10 @@ test('a scrape has every drop reason, every table and the loop delays, and what 
   ]) {
     t.true(Number.isFinite(sampleOf(quiet, name)), name);
   }
+
+  t.is(sampleOf(quiet, 'lewes_registrar_up'), 1);
+  // A store in memory does not count what it has.
+  t.notRegex(quiet, /^lewes_store_entries\{/m);
 
   const raw = await client();
   await raw.open();

@@ -117,11 +117,27 @@ const WRONG: readonly (readonly [string, string, RegExp])[] = [
   ['registration.quote_hold', '0', /from 1/],
   ['registration.grace', '-1', /from 0/],
   ['registration.registrations', '0', /from 1/],
-  ['store.kind', 'lmdb', /not in this release/],
-  ['store.kind', 'floppy', /"floppy" is not "memory"/],
-  ['wireguard.kind', 'uapi', /not in this release/],
+  ['registration.registrations', '16777217', /to 16777216/],
+  ['store.kind', 'postgres', /"postgres" is not in this release\. Set it to "lmdb" or "memory"/],
+  ['store.kind', 'floppy', /"floppy" is not "lmdb" or "memory"/],
+  ['store.path', '3', /path of a directory/],
+  ['wireguard.kind', 'kernel', /"kernel" is not "memory" or "uapi"/],
+  ['wireguard.interface', 'a-name-of-16-let', /1 to 15 letters/],
+  ['wireguard.interface', '../wg0', /1 to 15 letters/],
+  ['wireguard.interface', '..', /1 to 15 letters/],
+  ['wireguard.socket', '""', /path of a socket/],
+  ['wireguard.private_key', 'true', /path of a file/],
   ['wireguard.port', '0', /from 1/],
-  ['credentials.kind', 'privacy-pass', /not in this release/],
+  ['metering.interval', '0', /from 1 to 3600/],
+  ['credentials.kind', 'coins', /"coins" is not "privacy-pass" or "none"/],
+  ['credentials.issuer', 'issuer.example', /a URL like/],
+  ['credentials.issuer', 'ftp://issuer.example', /a URL like/],
+  ['credentials.issuer', 'http://issuer.example', /plain HTTP to another machine\. Give an https: address/],
+  ['credentials.issuer', 'https://user@issuer.example/', /more than a host and a path/],
+  ['credentials.issuer_name', 'two words', /without spaces/],
+  ['credentials.quota', '""', /path of a file/],
+  ['credentials.keys', 'issuer.pem', /a list of at most 64 paths/],
+  ['credentials.keys', '[""]', /path of a file/],
   ['admin.listen', '9464', /"ADDRESS:PORT" or "off"/],
   ['admin.listen', '127.0.0.1:41264', /collides with gateway\.listen/],
   ['log.level', 'loud', /"trace", "debug"/],
@@ -131,7 +147,10 @@ const WRONG: readonly (readonly [string, string, RegExp])[] = [
 for (const [path, value, words] of WRONG) {
   test(`${path} = ${value} is refused by its path, with what to do`, (t) => {
     const loaded = load([`${path}=${value}`]);
-    t.deepEqual(paths(loaded), [path]);
+    t.deepEqual(
+      paths(loaded).map((found) => found.replace(/\[\d\]$/, '')),
+      [path],
+    );
     if (!loaded.ok) t.regex(formatConfigError(loaded.errors[0]!), words);
   });
 }
@@ -273,3 +292,72 @@ test('endpoints default to the listen addresses, and to loopback with a warning 
   t.deepEqual(configOf(t, loaded).registration.endpoints, ['127.0.0.1:5000', '[::1]:5000', '192.0.2.1:5000']);
   t.true(loaded.ok && loaded.warnings.some(({ path }) => path === 'registration.endpoints'));
 });
+
+test('store, tunnels and payment have kinds; a registration costs a token and outlives a restart by default', (t) => {
+  const { store, wireguard, credentials, metering } = configOf(t, load());
+  t.deepEqual(store, { kind: 'lmdb' });
+  t.deepEqual(wireguard, { kind: 'memory', interface: 'lewes0', port: 51_820 });
+  t.deepEqual(credentials, { kind: 'privacy-pass', issuer: undefined, issuer_name: '127.0.0.1:9464', keys: [] });
+  t.is(metering.interval, 30);
+});
+
+const ISSUER_NAMES: readonly (readonly [string, readonly string[], string])[] = [
+  ['the host of its URL', ['credentials.issuer=https://issuer.example/tokens'], 'issuer.example'],
+  ['host and port of its URL', ['credentials.issuer=http://127.0.0.1:8080'], '127.0.0.1:8080'],
+  ['what is given', ['credentials.issuer=https://a.example', 'credentials.issuer_name=b.example'], 'b.example'],
+  ['the admin address, where the gateway issues itself', ['admin.listen=[::1]:9000'], '[::1]:9000'],
+  ['no port that changes with each start', ['admin.listen=127.0.0.1:0'], 'localhost'],
+];
+
+for (const [what, set, name] of ISSUER_NAMES) {
+  test(`the issuer's name is ${what}`, (t) => {
+    t.is(configOf(t, load(set)).credentials.issuer_name, name);
+  });
+}
+
+test('tokens that nobody issues are refused, by the key that asks for them', (t) => {
+  t.deepEqual(paths(load(['admin.listen=off'])), ['credentials.kind']);
+  for (const set of ['credentials.kind=none', 'credentials.issuer=https://a.example', 'credentials.keys=["a.pem"]']) {
+    t.deepEqual(paths(load(['admin.listen=off', set])), [], set);
+  }
+});
+
+test('paths of a file are relative to it', (t) => {
+  const directory = tempDir(t);
+  const file = join(directory, 'lewes.toml');
+  writeFileSync(
+    file,
+    `
+[store]
+path = "registrations"
+[wireguard]
+kind = "uapi"
+socket = "wg.sock"
+private_key = "/etc/wg.key"
+[credentials]
+keys = ["a.pem", "/etc/b.pem"]
+`,
+  );
+  const { store, wireguard, credentials } = configOf(t, loadConfig({ file, set: [], listen: [] }));
+  t.is(store.path, join(directory, 'registrations'));
+  t.is(wireguard.socket, join(directory, 'wg.sock'));
+  t.is(wireguard.private_key, '/etc/wg.key');
+  t.deepEqual(credentials.keys, [join(directory, 'a.pem'), '/etc/b.pem']);
+});
+
+const UNUSED: readonly (readonly [string, string])[] = [
+  ['store.kind=memory', 'store.path=/tmp/x'],
+  ['wireguard.kind=memory', 'wireguard.socket=/tmp/x'],
+  ['credentials.kind=none', 'credentials.issuer=https://a.example'],
+  ['credentials.kind=none', 'credentials.issuer_name=a'],
+  ['credentials.kind=none', 'credentials.keys=["a.pem"]'],
+];
+
+for (const [kind, key] of UNUSED) {
+  test(`${key} has no effect with ${kind}, and a warning says so`, (t) => {
+    const loaded = load([kind, key]);
+    t.true(loaded.ok);
+    const warned = loaded.ok ? loaded.warnings.map(({ path }) => path) : [];
+    t.deepEqual(warned, [key.slice(0, key.indexOf('='))]);
+  });
+}

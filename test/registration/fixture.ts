@@ -157,7 +157,10 @@ function failingWireGuard(wireguard: WireGuardBackend, failing: { wireguard: num
     upsert: (peer) => orFail(() => wireguard.upsert(peer)),
     remove: (publicKey) => orFail(() => wireguard.remove(publicKey)),
     resync: (peers) => orFail(() => wireguard.resync(peers)),
-    list: () => wireguard.list(),
+    async *list() {
+      await orFail(async () => undefined);
+      yield* wireguard.list();
+    },
     close: () => wireguard.close(),
   };
 }

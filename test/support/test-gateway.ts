@@ -4,6 +4,11 @@
  */
 import type { ExecutionContext } from 'ava';
 import { Gateway, type GatewayDependencies } from '../../src/gateway/gateway.ts';
+import {
+  type RegistrarThread,
+  startRegistrarInThread,
+  startRegistrarThread,
+} from '../../src/gateway/registrar-thread.ts';
 import { startShardInThread, startShardThread } from '../../src/gateway/shard-thread.ts';
 import { loadProvider } from '../../src/lp/crypto/load.ts';
 import type { CryptoProvider } from '../../src/lp/crypto/provider.ts';
@@ -20,6 +25,10 @@ export interface TestGatewayOptions {
   readonly set?: readonly string[];
   /** Entry of every shard's thread; `workers/shard.ts` by default, `in-thread` for none. */
   readonly entry?: URL | 'in-thread';
+  /** Entry of the registrar's thread; by default it has none and its store is in memory. */
+  readonly registrar?: URL | 'in-thread';
+  /** Where the durable store is, where the configuration asks for one. */
+  readonly storePath?: string;
   /** Goes along with the worker data. */
   readonly extra?: Readonly<Record<string, unknown>>;
   readonly dependencies?: Partial<GatewayDependencies>;
@@ -46,8 +55,15 @@ export interface LogLine {
   readonly [field: string]: unknown;
 }
 
+/** Registrations without issuer and disk, for tests that are about other things. */
+const TRIAL = ['store.kind=memory', 'credentials.kind=none'];
+
 export function configOf(set: readonly string[] = [], port = 0): Config {
-  const loaded = loadConfig({ set: ['admin.listen=off', ...set], listen: [`127.0.0.1:${port}`], file: undefined });
+  const loaded = loadConfig({
+    set: ['admin.listen=off', ...TRIAL, ...set],
+    listen: [`127.0.0.1:${port}`],
+    file: undefined,
+  });
   if (!loaded.ok) throw new Error(loaded.errors.map(formatConfigError).join('\n'));
   return loaded.config;
 }
@@ -78,6 +94,9 @@ export async function makeGateway(t: ExecutionContext, options: TestGatewayOptio
         const workerData = { options: shardOptions, crypto: 'auto' as const, ...options.extra };
         return startShardThread(entry, workerData);
       },
+      startRegistrar: () => startRegistrar(options.registrar ?? 'in-thread'),
+      storePath: options.storePath ?? '',
+      wireGuardSecret: () => new Uint8Array(32).fill(0x33),
       ...options.dependencies,
     },
   );
@@ -96,6 +115,12 @@ export async function makeGateway(t: ExecutionContext, options: TestGatewayOptio
     return connected;
   };
   return { gateway, config, crypto, target, log, client };
+}
+
+function startRegistrar(entry: URL | 'in-thread'): RegistrarThread {
+  if (entry !== 'in-thread') return startRegistrarThread(entry);
+  const defer = (action: () => void) => setImmediate(action);
+  return startRegistrarInThread({ defer, clock: systemClock, timers: systemTimers, random: systemRandom });
 }
 
 export async function startGateway(t: ExecutionContext, options: TestGatewayOptions = {}): Promise<TestGateway> {

@@ -116,6 +116,20 @@ const adminApart: Check = ({ gateway, admin }) => {
   ];
 };
 
+const somebodyIssues: Check = ({ credentials, admin }) => {
+  const { kind, issuer, keys } = credentials;
+  if (kind === 'none' || issuer !== undefined || keys.length > 0 || admin.listen !== undefined) return [];
+  return [
+    {
+      path: 'credentials.kind',
+      problem: 'is "privacy-pass", and nobody issues tokens: credentials.issuer is empty and admin.listen is "off"',
+      remedy:
+        'give an issuer or a file with its key, or serve one on the admin port, or set credentials.kind to "none"',
+      involves: ['credentials.kind', 'credentials.issuer', 'credentials.keys', 'admin.listen'],
+    },
+  ];
+};
+
 const CHECKS: readonly Check[] = [
   handshakeLife,
   sessionLife,
@@ -124,6 +138,7 @@ const CHECKS: readonly Check[] = [
   listedOnce,
   gatewaysInPools,
   adminApart,
+  somebodyIssues,
 ];
 
 export function crossCheck(config: ParsedConfig): readonly Finding[] {
@@ -131,8 +146,9 @@ export function crossCheck(config: ParsedConfig): readonly Finding[] {
 }
 
 /** What works, but hardly as meant. */
-export function warningsOf({ gateway, registration, lifetimes, admin }: ParsedConfig): readonly ConfigError[] {
-  const warnings: ConfigError[] = [];
+export function warningsOf(config: ParsedConfig): readonly ConfigError[] {
+  const { gateway, registration, lifetimes, admin } = config;
+  const warnings: ConfigError[] = [...unused(config)];
   if (registration.endpoints.length === 0 && gateway.listen.some(({ host }) => isUnspecified(host))) {
     warnings.push({
       path: 'registration.endpoints',
@@ -155,4 +171,24 @@ export function warningsOf({ gateway, registration, lifetimes, admin }: ParsedCo
     });
   }
   return warnings;
+}
+
+/** Keys that the chosen kind does not look at: whoever gave them may have meant another kind. */
+function unused({ store, wireguard, credentials }: ParsedConfig): readonly ConfigError[] {
+  const found: ConfigError[] = [];
+  const check = (group: string, kind: string, keys: Readonly<Record<string, boolean>>) => {
+    for (const [key, given] of Object.entries(keys)) {
+      if (!given) continue;
+      const problem = `has no effect with ${group}.kind = "${kind}"`;
+      found.push({ path: `${group}.${key}`, problem, remedy: `remove it, or set ${group}.kind to another` });
+    }
+  };
+  if (store.kind === 'memory') check('store', store.kind, { path: store.path !== undefined });
+  if (wireguard.kind === 'memory') check('wireguard', wireguard.kind, { socket: wireguard.socket !== undefined });
+  if (credentials.kind === 'none') {
+    const { kind, issuer, issuer_name, keys } = credentials;
+    const given = { issuer: issuer !== undefined, issuer_name: issuer_name !== undefined, keys: keys.length > 0 };
+    check('credentials', kind, given);
+  }
+  return found;
 }

@@ -85,6 +85,23 @@ export function parsedRequired<T>(doc: string, expects: string, example: unknown
   return parsing(parse).register(keyDocs, { doc, expects, default: undefined, example });
 }
 
+const MAX_PATH = 4_096;
+
+/** A path that may be absent. `load.ts` makes those of a file relative to it. */
+export function filePath(doc: string, { expects, example }: { readonly expects: string; readonly example: string }) {
+  const path = z.string().min(1).max(MAX_PATH).optional();
+  return path.register(keyDocs, { doc, expects, default: undefined, example });
+}
+
+export function pathList(doc: string, max: number) {
+  const path = z.string().min(1).max(MAX_PATH);
+  return z
+    .array(path.register(keyDocs, { doc, expects: 'the path of a file', default: undefined }))
+    .max(max)
+    .prefault([])
+    .register(keyDocs, { doc, expects: `a list of at most ${max} paths of files`, default: [] });
+}
+
 /** A number that must be given (inside a list of tables), or that may be absent. */
 export function numberRequired(doc: string, example: number, { min = 1, max = MAX_COUNT }: Bounds = {}) {
   const expects = `a number from ${min} to ${max}`;

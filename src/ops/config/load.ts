@@ -31,6 +31,15 @@ type Table = Record<string, unknown>;
 /** A gateway with 4,096 exits and 1,024 listed networks has about 700 KB. */
 const MAX_FILE_BYTES = 4_194_304;
 
+const PATH_KEYS = [
+  ['gateway', 'identity'],
+  ['store', 'path'],
+  ['wireguard', 'socket'],
+  ['wireguard', 'private_key'],
+  ['credentials', 'keys'],
+  ['credentials', 'quota'],
+] as const;
+
 export function loadConfig({ file, set, listen }: ConfigSources): LoadedConfig {
   const errors: ConfigError[] = [];
   const input = file === undefined ? {} : readTable(file, errors);
@@ -60,9 +69,9 @@ function readTable(file: string, errors: ConfigError[]): Table {
   if (text === undefined) return {};
   try {
     const table: Table = parse(text, { unsafeKeyBehaviour: 'throw', maxDepth: 8 });
-    const { gateway } = table;
-    if (isTable(gateway) && typeof gateway.identity === 'string' && gateway.identity !== '') {
-      gateway.identity = resolve(dirname(file), gateway.identity);
+    for (const [name, key] of PATH_KEYS) {
+      const group = table[name];
+      if (isTable(group) && key in group) group[key] = relativeTo(dirname(file), group[key]);
     }
     return table;
   } catch (error) {
@@ -77,6 +86,12 @@ function readTable(file: string, errors: ConfigError[]): Table {
     });
     return {};
   }
+}
+
+/** Whatever is no path stays for the schema to complain of. */
+function relativeTo(directory: string, value: unknown): unknown {
+  if (Array.isArray(value)) return value.map((item) => relativeTo(directory, item));
+  return typeof value === 'string' && value !== '' ? resolve(directory, value) : value;
 }
 
 function readText(file: string, errors: ConfigError[]): string | undefined {

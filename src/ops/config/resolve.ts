@@ -20,9 +20,11 @@ export type Registration = Filled<
   readonly ipv4_pool: string;
   readonly ipv6_pool: string;
 };
-export type Config = Readonly<Omit<ParsedConfig, 'limits' | 'registration'>> & {
+export type Credentials = Filled<ParsedConfig['credentials'], 'issuer_name'>;
+export type Config = Readonly<Omit<ParsedConfig, 'limits' | 'registration' | 'credentials'>> & {
   readonly limits: Readonly<Limits>;
   readonly registration: Readonly<Registration>;
+  readonly credentials: Readonly<Credentials>;
 };
 
 export function resolveConfig(parsed: ParsedConfig): Config {
@@ -48,7 +50,15 @@ export function resolveConfig(parsed: ParsedConfig): Config {
       ipv6_gateway: registration.ipv6_gateway ?? firstHost(registration.ipv6_pool),
       endpoints,
     },
+    credentials: { ...parsed.credentials, issuer_name: parsed.credentials.issuer_name ?? defaultIssuerName(parsed) },
   };
+}
+
+/** What a client would call it that knows no more than the issuer's address. */
+function defaultIssuerName({ credentials, admin }: ParsedConfig): string {
+  if (credentials.issuer !== undefined) return new URL(credentials.issuer).host;
+  // Port 0 is another one each time, and a name must not change.
+  return admin.listen === undefined || admin.listen.port === 0 ? 'localhost' : formatSocketAddress(admin.listen);
 }
 
 /** The listen addresses with WireGuard's port; the loopback of its family for one that means "all addresses". */

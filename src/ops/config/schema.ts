@@ -8,6 +8,7 @@ import {
   count,
   countOptional,
   countRequired,
+  filePath,
   groupDocs,
   keyDocs,
   numberRequired,
@@ -15,6 +16,7 @@ import {
   parsed,
   parsedOptional,
   parsedRequired,
+  pathList,
   rate,
   seconds,
   someOf,
@@ -26,6 +28,10 @@ import * as values from './values.ts';
 const CONFIG_KEM_NAMES = ['x-wing', 'ml-kem-768'] as const;
 /** lp2.md §4.1: not_after − not_before = 2 × rotation + 1 h must not pass 8 days, or clients refuse the key. */
 const MAX_KEM_ROTATION = (8 * 86_400 - 3_600) / 2;
+/** The registrar numbers registrations and addresses in tables of this size at most. */
+const MAX_REGISTRATIONS = 2 ** 24;
+/** A verifier holds 256 keys, and an issuer tells some itself. */
+const MAX_KEY_FILES = 64;
 const EXAMPLE_KEY = 'GhL8CN9Pjvx1Xr3SVbCfQmHMKtqJmdUDJNvcfY9Wi1pW';
 
 const gateway = z.strictObject({
@@ -35,12 +41,10 @@ const gateway = z.strictObject({
     '127.0.0.1:41264',
     values.listenAddresses,
   ),
-  identity: z.string().min(1).max(4_096).optional().register(keyDocs, {
-    doc: 'Identity key, PKCS#8 PEM with mode 0600; relative to this file. Without it one is made in the data directory.',
-    expects: 'the path of a file',
-    default: undefined,
-    example: '/etc/lewes/identity.pem',
-  }),
+  identity: filePath(
+    'Identity key, PKCS#8 PEM with mode 0600; relative to this file. Without it one is made in the data directory.',
+    { expects: 'the path of a file', example: '/etc/lewes/identity.pem' },
+  ),
   shards: parsed(
     'Worker threads that hold the sessions: "auto" (one less than cores) or 1 to 64.',
     '"auto" or a whole number from 1 to 64',
@@ -179,16 +183,85 @@ const registration = z.strictObject({
     values.announcedAddresses,
   ),
   keepalive: count('WireGuard keepalive that clients are told, in seconds; 0 for none.', 25, { min: 0, max: 65_535 }),
-  bandwidth: count('Bytes that a registration may use.', 1_073_741_824, { max: Number.MAX_SAFE_INTEGER }),
-  lifetime: wholeSeconds('Life of a registration in seconds.', 86_400),
+  bandwidth: count('Bytes that a registration may use: what one token buys.', 1_073_741_824, {
+    max: Number.MAX_SAFE_INTEGER,
+  }),
+  lifetime: wholeSeconds('Life of a registration in seconds: what one token buys.', 86_400),
   quote_hold: wholeSeconds('How long a quote holds its addresses, in seconds.', 120),
   grace: wholeSeconds('How long a registration that ran out can be revived, in seconds.', 3_600, { min: 0 }),
-  registrations: count('Registrations at once.', 65_000),
+  registrations: count('Registrations at once.', 65_000, { max: MAX_REGISTRATIONS }),
 });
 
-function kindKey<const T extends string>(doc: string, here: T, later: readonly string[]) {
-  return parsed(doc, `"${here}"`, here, values.kindOf([here], later));
+/** The first is the default. */
+function kindKey<const T extends string>(doc: string, here: readonly [T, ...T[]], later: readonly string[] = []) {
+  const expects = here.map((kind) => `"${kind}"`).join(' or ');
+  return parsed(doc, expects, here[0], values.kindOf(here, later));
 }
+
+const store = z.strictObject({
+  kind: kindKey(
+    '"lmdb": on disk, and there again after a restart; "memory": gone with the process.',
+    ['lmdb', 'memory'],
+    ['postgres'],
+  ),
+  path: filePath('Directory of the store; relative to this file. Without it one is made in the data directory.', {
+    expects: 'the path of a directory',
+    example: '/var/lib/lewes/store',
+  }),
+});
+
+const wireguard = z.strictObject({
+  kind: kindKey(
+    '"uapi": a real interface, driven over its socket; "memory": a list of peers that carries no traffic, for trials.',
+    ['memory', 'uapi'],
+  ),
+  interface: parsed(
+    'Name of the interface, as wireguard-go was given it.',
+    'a name of 1 to 15 letters, digits and "_.=+-"',
+    'lewes0',
+    values.interfaceName,
+  ),
+  socket: filePath('Its UAPI socket; relative to this file. Default: /var/run/wireguard/INTERFACE.sock.', {
+    expects: 'the path of a socket',
+    example: '/var/run/wireguard/lewes0.sock',
+  }),
+  private_key: filePath(
+    'File with the gateway\'s WireGuard key, as "wg genkey" writes it, mode 0600; relative to this file. Without it one is made in the data directory.',
+    { expects: 'the path of a file', example: '/etc/lewes/wireguard.key' },
+  ),
+  port: count("WireGuard's UDP port, also for the endpoints that clients are told.", 51_820, { max: 65_535 }),
+});
+
+const metering = z.strictObject({
+  interval: wholeSeconds("Seconds between two readings of the tunnels' counters.", 30, { max: 3_600 }),
+});
+
+const credentials = z.strictObject({
+  kind: kindKey(
+    '"privacy-pass": a registration costs one token; "none": registrations are free for whoever reaches this gateway.',
+    ['privacy-pass', 'none'],
+  ),
+  issuer: parsed(
+    'URL of the issuer of the tokens. If empty, this gateway issues them itself, on the admin port.',
+    'a URL like "https://issuer.example" (http: on loopback only) or ""',
+    '',
+    values.issuerUrl,
+  ),
+  issuer_name: parsedOptional(
+    "The issuer's name in the challenge. A change makes tokens worthless that clients have already. Default: host (and port) of the issuer's URL; if that is empty, those of admin.listen.",
+    'a name of 1 to 256 ASCII characters without spaces',
+    'issuer.example',
+    values.issuerName,
+  ),
+  keys: pathList(
+    'Files with public keys of the issuer (PEM), besides those that the issuer itself tells; relative to this file.',
+    MAX_KEY_FILES,
+  ),
+  quota: filePath(
+    'Who may have how many tokens of this gateway\'s own issuer: a quota file (see "lewes issuer --help"); relative to this file. Without it, whoever reaches the admin port gets them, which has to be a loopback address then.',
+    { expects: 'the path of a file', example: '/etc/lewes/quota.toml' },
+  ),
+});
 
 const groups = {
   gateway: gateway.prefault({}).register(groupDocs, { doc: 'The listener, its identity and its threads.' }),
@@ -196,25 +269,10 @@ const groups = {
   lifetimes: lifetimes.prefault({}).register(groupDocs, { doc: 'How long things live, in seconds.' }),
   forward: forward.prefault({}).register(groupDocs, { doc: 'Reaching exit gateways through this one.' }),
   registration: registration.prefault({}).register(groupDocs, { doc: 'What clients register for.' }),
-  store: z
-    .strictObject({
-      kind: kindKey('Where registrations are kept: "memory" loses them at a restart.', 'memory', ['lmdb', 'postgres']),
-    })
-    .prefault({})
-    .register(groupDocs, { doc: 'Storage.' }),
-  wireguard: z
-    .strictObject({
-      kind: kindKey('What carries the tunnels: "memory" only keeps the list of peers.', 'memory', ['uapi']),
-      port: count("WireGuard's UDP port, for the endpoints that clients are told.", 51_820, { max: 65_535 }),
-    })
-    .prefault({})
-    .register(groupDocs, { doc: 'WireGuard.' }),
-  credentials: z
-    .strictObject({
-      kind: kindKey('How clients pay: "none" asks for nothing.', 'none', ['privacy-pass']),
-    })
-    .prefault({})
-    .register(groupDocs, { doc: 'Credentials.' }),
+  store: store.prefault({}).register(groupDocs, { doc: 'Where registrations and spent tokens are kept.' }),
+  wireguard: wireguard.prefault({}).register(groupDocs, { doc: 'The tunnels of mode "dvpn".' }),
+  metering: metering.prefault({}).register(groupDocs, { doc: 'Counting what tunnels carry.' }),
+  credentials: credentials.prefault({}).register(groupDocs, { doc: 'How clients pay.' }),
   admin: z
     .strictObject({
       listen: parsed(

@@ -17,6 +17,8 @@ import {
 import { text } from './keys.ts';
 
 const MAX_ADDRESSES = 16;
+const MAX_URL = 2_048;
+const LOOPBACK_HOST = /^(?:127(?:\.\d{1,3}){3}|\[::1\]|localhost)$/;
 
 /** ipaddr.js' ranges of which no address can be leased to a client. */
 const UNLEASABLE: readonly string[] = ['unspecified', 'loopback', 'multicast', 'broadcast', 'linkLocal'];
@@ -77,6 +79,30 @@ export const hostAddress = text((raw): Parsed<string> => {
   const parsed = parseIp(raw);
   if (!parsed.ok || !isUnspecified(parsed.value)) return parsed;
   return { ok: false, error: 'is the unspecified address', remedy: "give the exit gateway's own address" };
+});
+
+/** What Linux takes for a network interface, and UAPI for the name of a socket. */
+export const interfaceName = text((raw): Parsed<string> => {
+  const fits = /^[A-Za-z0-9_=+.-]{1,15}$/.test(raw) && raw !== '.' && raw !== '..';
+  return fits ? { ok: true, value: raw } : { ok: false, error: '' };
+});
+
+/** `undefined` for "": the gateway's own issuer. Keys and access keys go over it, so plain HTTP stays on the machine. */
+export const issuerUrl = text((raw): Parsed<string | undefined> => {
+  if (raw === '') return { ok: true, value: undefined };
+  const url = raw.length <= MAX_URL ? URL.parse(raw) : null;
+  if (url === null || !['http:', 'https:'].includes(url.protocol)) return { ok: false, error: '' };
+  if (url.username !== '' || url.password !== '' || url.search !== '' || url.hash !== '') {
+    return { ok: false, error: 'has more than a host and a path', remedy: 'give the address alone' };
+  }
+  if (url.protocol === 'http:' && !LOOPBACK_HOST.test(url.hostname)) {
+    return { ok: false, error: 'is plain HTTP to another machine', remedy: 'give an https: address' };
+  }
+  return { ok: true, value: url.href };
+});
+
+export const issuerName = text((raw): Parsed<string> => {
+  return /^[\x21-\x7e]{1,256}$/.test(raw) ? { ok: true, value: raw } : { ok: false, error: '' };
 });
 
 export const network = text((raw): Parsed<Cidr> => parseCidr(raw));

@@ -24,11 +24,21 @@ interface RegistrationCommon {
   readonly phase: RegistrationPhase;
 }
 
+/** WireGuard's counters of a peer, bytes. */
+export interface Transfer {
+  readonly received: number;
+  readonly sent: number;
+}
+
+export const NO_TRANSFER: Transfer = { received: 0, sent: 0 };
+
 export interface DvpnRegistration extends RegistrationCommon {
   readonly mode: 'dvpn';
   readonly wgPublicKey: Uint8Array;
   readonly presharedKey: PresharedKey;
   readonly addresses: TunnelAddresses;
+  /** The counters up to which `bandwidth` has been charged: they change together. None: the peer counts from zero. */
+  readonly charged: Transfer;
 }
 
 export interface MixnetRegistration extends RegistrationCommon {
@@ -65,14 +75,28 @@ export interface StoreTransaction {
 
 /** Every method rejects with {@link StoreError} when the store cannot be used; then nothing has changed. */
 export interface RegistrationStore {
-  /** All of `body`'s writes or, when it rejects, none. Not to be nested: the registrar runs one at a time. */
+  /**
+   * All of `body`'s writes or, when it rejects, none; a durable store resolves when what `body` wrote and read is durable.
+   * Bodies run one at a time, in the order of the calls, and must not nest; callers need not wait for each other.
+   */
   transaction<T>(body: (transaction: StoreTransaction) => Promise<T>): Promise<T>;
   /** Everything there is, as copies like those of `get`; read at start and for a full repair. */
   registrations(): AsyncIterable<Registration>;
   close(): Promise<void>;
 }
 
-export type StoreErrorCode = 'STORE_UNAVAILABLE' | 'STORE_CLOSED' | 'STORE_FULL';
+export type StoreErrorCode =
+  | 'STORE_UNAVAILABLE'
+  | 'STORE_CLOSED'
+  | 'STORE_FULL'
+  /** A value or the store itself is not what was written. */
+  | 'STORE_DAMAGED'
+  /** Of a later version of this program. */
+  | 'STORE_NEWER'
+  /** Another process has it. */
+  | 'STORE_IN_USE'
+  /** A copy's target is there already. */
+  | 'STORE_COPY_EXISTS';
 
 export class StoreError extends Error {
   readonly code: StoreErrorCode;

@@ -15,7 +15,7 @@ export interface Peer {
 
 export interface PeerCounters {
   readonly publicKey: Uint8Array;
-  /** Bytes since the peer was made: what came from it and what went to it. */
+  /** Bytes since the peer was made: what came from it and what went to it. Whole numbers, 2⁵³ − 1 where there are more. */
   readonly received: number;
   readonly sent: number;
 }

@@ -87,6 +87,16 @@ export class Client implements AsyncDisposable {
     return this.#link.hop;
   }
 
+  /** Whether the protocol version that is spoken with this gateway has frames of this kind (see KIND) for a client to send. */
+  offers(kind: number): boolean {
+    return this.#link.traits.requestKinds.includes(kind);
+  }
+
+  /** Whether registrations can be read, topped up and released, or only made; the rest rejects with `refused`. */
+  get managesRegistrations(): boolean {
+    return this.#link.traits.managesRegistrations;
+  }
+
   /** Requests without an answer so far. */
   get inFlight(): number {
     return this.#link.inFlight;
@@ -166,12 +176,13 @@ export class Client implements AsyncDisposable {
   }
 
   /**
-   * Makes fresh keys, with `kem` (default) by a fresh ML-KEM exchange as well. At most every 10 s: `rekey_refused` before.
+   * Makes fresh keys, with `kem` by a fresh ML-KEM exchange as well. Default: what the protocol version offers; one that has
+   * no such exchange refuses to be asked for it. At most every 10 s: `rekey_refused` before.
    * Resolves when everything from then on is sealed with the new keys. One that is under way is joined, whatever its `kem`;
    * `signal` ends the waiting only.
    */
   rekey(settings: { readonly kem?: boolean; readonly signal?: AbortSignal } = {}): Promise<void> {
-    const { kem = true, signal } = settings;
+    const { kem, signal } = settings;
     if (signal?.aborted) return Promise.reject(aborted(this.hop, 'rekey', signal));
     return new Promise((resolve, reject) => {
       const abort = () => signal !== undefined && reject(aborted(this.hop, 'rekey', signal));
@@ -203,7 +214,8 @@ export class Client implements AsyncDisposable {
   #ask(kind: number, body: Uint8Array, step: Step, settings: RequestSettings): Promise<ApplicationFrame> {
     const { signal } = settings;
     if (signal?.aborted) return Promise.reject(aborted(this.hop, step, signal));
-    const forwardMs = this.#link.forwardTimeoutMs;
+    const { forwardTimeoutMs: forwardMs, traits } = this.#link;
+    const idempotent = traits.toleratesRepeats && (step === 'registration' || kind === KIND.opaque);
     return new Promise((resolve, reject) => {
       const abort = () => signal !== undefined && this.#link.cancel(id, aborted(this.hop, step, signal));
       const id = this.#link.submit({
@@ -211,8 +223,8 @@ export class Client implements AsyncDisposable {
         body,
         step,
         timeoutMs: settings.timeoutMs ?? (step === 'forward' ? forwardMs : this.#requestTimeoutMs),
-        repeatDelaysMs: step === 'registration' ? REGISTRATION_REPEATS_MS : [],
-        idempotent: step === 'registration' || kind === KIND.opaque,
+        repeatDelaysMs: idempotent && step === 'registration' ? REGISTRATION_REPEATS_MS : [],
+        idempotent,
         settle: (result) => {
           signal?.removeEventListener('abort', abort);
           if (result.kind === 'answer') resolve(result.frame);

@@ -25,8 +25,8 @@ export interface ShownRegistration {
   readonly keepalive: number;
   /** Bytes. */
   readonly bandwidth: number;
-  /** Unix seconds. */
-  readonly expires: number;
+  /** Unix seconds; null where the gateway does not tell. */
+  readonly expires: number | null;
 }
 
 export function freshEnrolment(crypto: CryptoProvider, random: RandomSource): FreshEnrolment {
@@ -53,7 +53,9 @@ export function shownRegistration(answer: AnswerBody): ShownRegistration {
     case 'completed': {
       if (answer.mode !== 'dvpn') throw failure('malformed_answer', 'the gateway registered for another mode');
       const { addresses, endpoints, keepalive, bandwidth, expires } = answer;
-      return { ...textOf(addresses), endpoints, keepalive, bandwidth, expires };
+      // The client's word for "not told" (LP1's answer has no such field) is the largest number.
+      const told = expires === Number.MAX_SAFE_INTEGER ? null : expires;
+      return { ...textOf(addresses), endpoints, keepalive, bandwidth, expires: told };
     }
     case 'credential_required': {
       const { tokens } = answer.price;

@@ -4,9 +4,8 @@
  */
 import { loadProvider } from '../lp/crypto/load.ts';
 import { encodeBase58 } from '../ops/base58.ts';
-import type { ShownRegistration } from './enrolment.ts';
 import { EXIT, type ExitCode } from './exit.ts';
-import { HopWalk } from './hop-walk.ts';
+import { type HopTasks, HopWalk, type WalkRegistration } from './hop-walk.ts';
 import { onInterrupt } from './interrupt.ts';
 import { createProgress, formatMs, printJson, printLine } from './output.ts';
 import { type GatewayPlan, type ProbeFlags, type ProbePlan, planProbe } from './probe-plan.ts';
@@ -23,7 +22,7 @@ interface ProbeReport {
   readonly via?: ShownGateway;
   readonly steps: readonly StepResult[];
   /** With --register: by hop, of gateways that registered. */
-  readonly registrations?: Readonly<Record<string, ShownRegistration>>;
+  readonly registrations?: Readonly<Record<string, WalkRegistration>>;
   readonly totalMs: number;
 }
 
@@ -32,8 +31,13 @@ export async function probe(address: string, flags: ProbeFlags): Promise<ExitCod
   const crypto = await loadProvider('auto');
   const plan = planProbe(address, flags, crypto);
   const log = new StepLog(createProgress({ json: flags.json === true }));
-  const { kem, timeoutMs } = plan;
-  const walk = new HopWalk({ crypto, log, kem, timeoutMs, signal: interruption.signal });
+  const walk = new HopWalk({
+    crypto,
+    log,
+    timeoutMs: plan.timeoutMs,
+    keepConnections: flags.keepConnections === true,
+    signal: interruption.signal,
+  });
   await visitAll(walk, plan, flags);
   const { target, via } = plan;
   const report: ProbeReport = {
@@ -49,11 +53,15 @@ export async function probe(address: string, flags: ProbeFlags): Promise<ExitCod
   return report.ok ? EXIT.done : EXIT.failed;
 }
 
-async function visitAll(walk: HopWalk, { target, via }: ProbePlan, flags: ProbeFlags): Promise<void> {
-  const tasks = { register: flags.register === true, rekey: flags.rekey === true };
+async function visitAll(walk: HopWalk, { target, via, kem }: ProbePlan, flags: ProbeFlags): Promise<void> {
+  const tasksAt = ({ protocol }: GatewayPlan): HopTasks => ({
+    register: flags.register === true,
+    rekey: flags.rekey === true,
+    ...(protocol === 2 && kem !== undefined && { kem }),
+  });
   try {
-    if (via === undefined) await walk.visit('direct', target, tasks);
-    else if (await walk.visit('entry', via, tasks)) await walk.visit('exit', target, tasks);
+    if (via === undefined) await walk.visit('direct', target, tasksAt(target));
+    else if (await walk.visit('entry', via, tasksAt(via))) await walk.visit('exit', target, tasksAt(target));
   } finally {
     await walk.finish({ release: true });
   }
@@ -66,9 +74,11 @@ function shown({ address, identity }: GatewayPlan): ShownGateway {
 function printReport({ ok, target, via, steps, registrations = {}, totalMs }: ProbeReport): void {
   const through = via === undefined ? '' : ` through ${via.address}`;
   printLine(`${target.address}${through}\n\n${stepTable(steps)}\n`);
-  for (const [hop, { ipv4, ipv6, endpoints }] of Object.entries(registrations)) {
+  for (const [hop, { ipv4, ipv6, endpoints, releasable }] of Object.entries(registrations)) {
     const at = hop === 'direct' ? '' : ` at the ${hop}`;
     printLine(`registered${at}: ${ipv4}, ${ipv6}; WireGuard endpoints: ${endpoints.join(', ') || 'none'}`);
+    if (!releasable)
+      printLine(`not released${at}: this version of the protocol cannot; the registration ends by itself`);
   }
   printLine(`${ok ? 'ok' : 'failed'} in ${formatMs(totalMs).trim()}`);
   for (const line of failureLines(steps)) process.stderr.write(`${line}\n`);

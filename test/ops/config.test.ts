@@ -27,10 +27,12 @@ test('without a file the defaults of lp2.md hold', (t) => {
   const { gateway, limits, lifetimes, registration, admin } = configOf(t, load());
   t.deepEqual(gateway.listen, [{ host: '127.0.0.1', port: 41264 }]);
   t.deepEqual(gateway.kem, ['x-wing', 'ml-kem-768']);
+  t.is(gateway.min_protocol_version, 2);
   t.is(gateway.identity, undefined);
   t.is(limits.records_per_address, 470);
   t.is(limits.sessions, 1_000_000);
   t.is(lifetimes.handshake_ttl, 90);
+  t.is(lifetimes.lp1_session_idle, 86_400);
   t.is(registration.ipv4_gateway, '10.64.0.1');
   t.is(registration.ipv6_gateway, 'fd6c:6577:6573::1');
   t.deepEqual(registration.endpoints, ['127.0.0.1:51820']);
@@ -61,8 +63,9 @@ const WRONG: readonly (readonly [string, string, RegExp])[] = [
   ['gateway.identity', '3', /path of a file/],
   ['gateway.shards', '65', /"auto" or a whole number from 1 to 64/],
   ['gateway.shards', 'many', /"many"/],
-  ['gateway.min_protocol_version', '1', /LP1, which is not in this release/],
-  ['gateway.min_protocol_version', '3', /3 is not 2/],
+  ['gateway.min_protocol_version', '0', /0 is not 1 or 2/],
+  ['gateway.min_protocol_version', '3', /3 is not 1 or 2/],
+  ['gateway.min_protocol_version', '"1"', /"1" is not 1 or 2/],
   ['gateway.kem', '[]', /at least one/],
   ['gateway.kem', '["x-wing", "x-wing"]', /each once/],
   ['gateway.crypto', 'fast', /"auto", "native", "portable"/],
@@ -85,6 +88,7 @@ const WRONG: readonly (readonly [string, string, RegExp])[] = [
   ['lifetimes.handshake_ttl', '60', /twice lifetimes\.clock_tolerance/],
   ['lifetimes.clock_tolerance', '0.5', /whole number of seconds/],
   ['lifetimes.session_idle', '90000', /session_max/],
+  ['lifetimes.lp1_session_idle', '0', /number of seconds/],
   ['lifetimes.session_max', '0', /number of seconds/],
   ['lifetimes.unused_session', '-5', /number of seconds/],
   ['lifetimes.demoted_session_ttl', 'nan', /number of seconds/],
@@ -272,4 +276,21 @@ test('endpoints default to the listen addresses, and to loopback with a warning 
   const loaded = load(['wireguard.port=5000'], ['0.0.0.0:41264', '[::]:41264', '192.0.2.1:41264']);
   t.deepEqual(configOf(t, loaded).registration.endpoints, ['127.0.0.1:5000', '[::1]:5000', '192.0.2.1:5000']);
   t.true(loaded.ok && loaded.warnings.some(({ path }) => path === 'registration.endpoints'));
+});
+
+test('LP1 needs one key, changes no other, and is worth a warning', (t) => {
+  const loaded = load(['gateway.min_protocol_version=1']);
+  const { gateway, ...rest } = configOf(t, loaded);
+  const { gateway: standard, ...others } = configOf(t, load());
+  t.deepEqual(gateway, { ...standard, min_protocol_version: 1 });
+  t.deepEqual(rest, others);
+  const warnings = (result: LoadedConfig) => (result.ok ? result.warnings.map(({ path }) => path) : []);
+  t.deepEqual(warnings(loaded), ['gateway.min_protocol_version']);
+  t.deepEqual(warnings(load(['gateway.min_protocol_version=2'])), []);
+});
+
+test('with LP1, too, a handshake record outlives both ends of the clock tolerance', (t) => {
+  const tolerant = ['gateway.min_protocol_version=1', 'lifetimes.clock_tolerance=45'];
+  t.deepEqual(paths(load(tolerant)), ['lifetimes.handshake_ttl']);
+  t.deepEqual(paths(load([...tolerant, 'lifetimes.handshake_ttl=91'])), []);
 });

@@ -1,21 +1,16 @@
 /**
  * The responder in process: a shard's whole work for H1 and H3 of LP2 with X-Wing, against the sum of the primitives that
- * these two messages need, each timed alone in the same run and the same rounds.
+ * these two messages need.
  */
 import { loadProvider } from '../../src/lp/crypto/load.ts';
 import type { CryptoProvider } from '../../src/lp/crypto/provider.ts';
 import { systemRandom } from '../../src/system/random.ts';
-import { type Figure, median, us } from './figures.ts';
+import { againstPrimitives, type Primitive } from './against-primitives.ts';
+import type { Figure } from './figures.ts';
 import { CLIENT_SEED, InProcessGateway } from './in-process.ts';
 
-function time(n: number, operation: () => unknown): number {
-  const started = performance.now();
-  for (let i = 0; i < n; i++) operation();
-  return ((performance.now() - started) * 1e3) / n;
-}
-
 /** What H1 and H3 need, by lp2.md §4.2: DH es, ee, se, two key pairs' worth of nothing more than needed, and the hashes. */
-function primitives(crypto: CryptoProvider): { name: string; count: number; run: () => unknown }[] {
+function primitives(crypto: CryptoProvider): Primitive[] {
   const secret = new Uint8Array(32).fill(9);
   const publicKey = crypto.x25519PublicKey(secret);
   const bytes = (n: number) => new Uint8Array(n).fill(1);
@@ -50,33 +45,9 @@ function primitives(crypto: CryptoProvider): { name: string; count: number; run:
   ];
 }
 
-/** Handshakes of one batch. */
-const BULK = 16;
-
-export async function responderFigure(rounds: number, count: number): Promise<Figure> {
+export async function responderFigure(rounds: number, perRound: number): Promise<Figure> {
   const crypto = await loadProvider('native');
   const gateway = new InProcessGateway(crypto);
-  const list = primitives(crypto);
-  const own: number[] = [];
-  const floor: number[] = [];
-  for (let round = -1; round < rounds; round++) {
-    let spent = 0;
-    for (let i = 0; i < count; i += BULK) spent += gateway.handshakes(BULK);
-    const sum = list.reduce((total, { count: times, run }) => total + times * time(count, run), 0);
-    if (round < 0) continue;
-    own.push(spent / (BULK * Math.ceil(count / BULK)));
-    floor.push(sum);
-  }
-  if (process.env.LEWES_BENCH_PARTS) {
-    for (const { name, count: times, run } of list)
-      console.log(`${name.padEnd(52)} ${times} × ${us(time(count, run))}`);
-  }
-  return {
-    name: 'responder in process: H1 and H3, X-Wing, native',
-    measured: us(median(own)),
-    against: `${us(median(floor))} (sum of primitives)`,
-    value: median(own.map((value, i) => value / (floor[i] ?? 1))),
-    bound: 1.35,
-    unit: 'ratio',
-  };
+  const name = 'responder in process: H1 and H3, X-Wing, native';
+  return againstPrimitives(name, (n) => gateway.handshakes(n), primitives(crypto), rounds, perRound);
 }

@@ -31,7 +31,11 @@ async function openPipe(rounds: number): Promise<Pipe> {
   }
   const { socket, family, kemKey: learnt } = await handshake(target, kemKey, none);
   kemKey = learnt;
-  const frames = Array.from({ length: rounds }, () => encodeFrames('be16', [family.sealFrame(echo) ?? none]));
+  const frames = Array.from({ length: rounds }, () => {
+    const sealed = family.sealFrame(echo);
+    if (sealed.kind !== 'packets') throw new Error(`the session does not seal: ${sealed.kind}`);
+    return encodeFrames('be16', sealed.packets);
+  });
   return { socket, frames };
 }
 

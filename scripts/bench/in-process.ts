@@ -1,15 +1,19 @@
 /**
  * A shard in the benchmark's own process, and handshakes with it: packets in, replies out, no sockets and no threads.
  */
-import type { CryptoProvider } from '../../src/lp/crypto/provider.ts';
+import type { ClientHandshake, HandshakeStep } from '../../src/lp/client-session.ts';
+import type { CryptoProvider, RandomSource } from '../../src/lp/crypto/provider.ts';
+import { DEFAULT_LIFETIMES } from '../../src/lp/responder-context.ts';
 import type { Now } from '../../src/lp/time.ts';
-import { Initiator, type InitiatorOptions, type InitiatorStep } from '../../src/lp/v2/initiator.ts';
+import { InitiatorV1 } from '../../src/lp/v1/initiator.ts';
+import { Initiator, type InitiatorOptions } from '../../src/lp/v2/initiator.ts';
 import { createKemKey, type KemAnnouncement } from '../../src/lp/v2/kem-key.ts';
-import { DEFAULT_LIFETIMES } from '../../src/lp/v2/responder-context.ts';
+import { writeLe32 } from '../../src/lp/wire/bytes.ts';
 import { receiverIndex } from '../../src/lp/wire/packet.ts';
 import { ADMIT, InboundWriter, type OutboundHandler, readOutbound } from '../../src/shard/messages.ts';
 import { packKemKey } from '../../src/shard/payloads.ts';
 import { Shard } from '../../src/shard/shard.ts';
+import { readStats } from '../../src/shard/stats.ts';
 import { systemRandom } from '../../src/system/random.ts';
 
 const ALL = ADMIT.token | ADMIT.session | ADMIT.record;
@@ -18,11 +22,13 @@ const GATEWAY_SEED = new Uint8Array(32).fill(3);
 export const CLIENT_SEED = new Uint8Array(32).fill(4);
 const KEM_SEED = 5;
 const LIMIT = 2_000_000;
+const LP1_SESSION_IDLE_MS = 86_400_000;
 
 export const ignoredEffects: OutboundHandler = {
   reply: () => undefined,
   valid: () => undefined,
   request: () => undefined,
+  noAnswer: () => undefined,
   indexTaken: () => undefined,
   indexFree: () => undefined,
   release: () => undefined,
@@ -30,11 +36,16 @@ export const ignoredEffects: OutboundHandler = {
   stats: () => undefined,
 };
 
-export function makeInitiator(crypto: CryptoProvider, kemKey: KemAnnouncement | undefined, now: Now): Initiator {
+export function makeInitiator(
+  crypto: CryptoProvider,
+  kemKey: KemAnnouncement | undefined,
+  now: Now,
+  random: RandomSource = systemRandom,
+): Initiator {
   const gatewayEd25519 = crypto.ed25519PublicKey(GATEWAY_SEED);
   const options: InitiatorOptions = {
     crypto,
-    random: systemRandom,
+    random,
     clientSeed: CLIENT_SEED,
     gatewayEd25519,
     gatewayX25519: crypto.x25519PublicOfEd25519(gatewayEd25519) ?? gatewayEd25519,
@@ -47,13 +58,35 @@ export function makeInitiator(crypto: CryptoProvider, kemKey: KemAnnouncement | 
   return new Initiator(options, now);
 }
 
+/** Odd, so that multiples of it go through all of 32 bits. */
+const GOLDEN_RATIO = 0x9e37_79b9;
+
+/** Draws of four bytes are indices: all different, so that no hello collides, and scattered as random ones are. */
+function distinctIndices(): RandomSource {
+  let last = 0;
+  return {
+    kind: systemRandom.kind,
+    fill(out) {
+      if (out.length !== 4) {
+        systemRandom.fill(out);
+        return;
+      }
+      last = (last + GOLDEN_RATIO) >>> 0;
+      writeLe32(out, 0, last);
+    },
+  };
+}
+
+type Client = ClientHandshake & { readonly index: number };
+
 export class InProcessGateway {
   readonly now: Now = { monotonicMs: 1_000, unixMs: 1_764_583_200_000 };
   readonly shard: Shard;
   private readonly crypto: CryptoProvider;
+  private readonly indices = distinctIndices();
   private kemKey: KemAnnouncement | undefined;
 
-  constructor(crypto: CryptoProvider) {
+  constructor(crypto: CryptoProvider, admitsLp1 = false) {
     this.crypto = crypto;
     const x25519Secret = crypto.x25519SecretOfEd25519(GATEWAY_SEED);
     const ed25519Public = crypto.ed25519PublicKey(GATEWAY_SEED);
@@ -65,6 +98,7 @@ export class InProcessGateway {
         records: LIMIT,
         indices: LIMIT,
         sweepIntervalMs: 300_000,
+        ...(admitsLp1 && { lp1: { ed25519Seed: GATEWAY_SEED, sessionIdleMs: LP1_SESSION_IDLE_MS } }),
       },
       { crypto, random: systemRandom, loopDelayMs: () => 0 },
     );
@@ -92,30 +126,69 @@ export class InProcessGateway {
    */
   handshakes(n: number): number {
     if (this.kemKey === undefined) this.learnKemKey();
-    const initiators = new Map<number, Initiator>();
+    const clients: Client[] = [];
     const hellos: Uint8Array[] = [];
-    let packets: Uint8Array[] = [];
+    const packets: Uint8Array[] = [];
     for (let i = 0; i < n; i++) {
-      const initiator = makeInitiator(this.crypto, this.kemKey, this.now);
-      const [hello, h1] = sent(initiator.start(this.now));
+      const client = makeInitiator(this.crypto, this.kemKey, this.now, this.indices);
+      const [hello, h1] = sent(client.start(this.now));
       if (hello === undefined || h1 === undefined) throw new Error('no H1 without a key');
-      initiators.set(initiator.index, initiator);
+      clients.push(client);
       hellos.push(hello);
       packets.push(h1);
     }
     this.exchange(hellos);
+    return this.finish(clients, packets);
+  }
+
+  /** The same for LP1, if admitted, from the hello on: its KKT costs the shard two signature operations. */
+  lp1Handshakes(n: number): number {
+    const clients = Array.from({ length: n }, () => this.makeLp1Initiator());
+    return this.finish(
+      clients,
+      clients.flatMap((client) => sent(client.start(this.now))),
+    );
+  }
+
+  /** Sends the packets and what follows them. Returns the shard's microseconds; the clients' own are not in them. */
+  private finish(clients: readonly Client[], first: readonly Uint8Array[]): number {
+    const byIndex = new Map(clients.map((client) => [client.index, client]));
+    const before = this.accepted;
+    let packets = first;
     let spentMs = 0;
     while (packets.length > 0) {
       const started = performance.now();
       const replies = this.exchange(packets);
       spentMs += performance.now() - started;
       packets = replies.flatMap((reply) => {
-        const step = initiators.get(receiverIndex(reply))?.receive(reply, this.now);
-        return step?.kind === 'send' ? step.packets : [];
+        const step = byIndex.get(receiverIndex(reply))?.receive(reply, this.now);
+        return step === undefined ? [] : sent(step);
       });
     }
-    for (const initiator of initiators.values()) initiator.abandon();
+    for (const client of clients) client.abandon();
+    const done = this.accepted - before;
+    if (done !== clients.length) throw new Error(`${done} of ${clients.length} handshakes succeeded`);
     return spentMs * 1e3;
+  }
+
+  private get accepted(): number {
+    return readStats(this.shard.stats.values).counters.h3_accepted;
+  }
+
+  private makeLp1Initiator(): InitiatorV1 {
+    const { crypto } = this;
+    const gatewayEd25519 = crypto.ed25519PublicKey(GATEWAY_SEED);
+    return new InitiatorV1(
+      {
+        crypto,
+        random: this.indices,
+        clientSeed: CLIENT_SEED,
+        gatewayEd25519,
+        gatewayX25519: crypto.x25519PublicOfEd25519(gatewayEd25519) ?? gatewayEd25519,
+        clockOffsetMs: 0,
+      },
+      this.now,
+    );
   }
 
   private learnKemKey(): void {
@@ -126,6 +199,6 @@ export class InProcessGateway {
   }
 }
 
-function sent(step: InitiatorStep): readonly Uint8Array[] {
+function sent(step: HandshakeStep): readonly Uint8Array[] {
   return step.kind === 'send' ? step.packets : [];
 }

@@ -2,9 +2,10 @@
  * A bare LP2 client for benchmarks: handshakes over given connections, with one identity and a cached KEM key.
  */
 import { connect, type Socket } from 'node:net';
+import type { HandshakeStep } from '../../src/lp/client-session.ts';
 import type { CryptoProvider } from '../../src/lp/crypto/provider.ts';
 import type { ClientFamily } from '../../src/lp/v2/client-family.ts';
-import { Initiator, type InitiatorOptions, type InitiatorStep } from '../../src/lp/v2/initiator.ts';
+import { Initiator, type InitiatorOptions } from '../../src/lp/v2/initiator.ts';
 import type { KemAnnouncement } from '../../src/lp/v2/kem-key.ts';
 import { encodeFrames, FrameCutter } from '../../src/lp/wire/framing.ts';
 import { systemClock } from '../../src/system/clock.ts';
@@ -47,11 +48,11 @@ export function handshake(
   return new Promise((resolve, reject) => {
     const initiator = new Initiator(options, systemClock.now());
     const socket = connect({ host: '127.0.0.1', port: target.port, noDelay: true });
-    const act = (step: InitiatorStep) => {
+    const act = (step: HandshakeStep<ClientFamily>) => {
       if (step.kind === 'send') socket.write(encodeFrames('be16', step.packets));
       else if (step.kind === 'established') {
         socket.removeAllListeners('data');
-        resolve({ socket, family: step.family, kemKey: initiator.kemKey });
+        resolve({ socket, family: step.session, kemKey: initiator.kemKey });
       } else if (step.kind === 'failed') reject(new Error(JSON.stringify(step.failure)));
     };
     const cutter = new FrameCutter(

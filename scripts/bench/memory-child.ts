@@ -16,7 +16,7 @@ const router = new Router(1, new KeyedHash(new Uint8Array(8).fill(1)));
 const gateway = new InProcessGateway(toyCrypto(await loadProvider('native')));
 const effects = {
   ...ignoredEffects,
-  indexTaken: (index: number) => router.add(0, index),
+  indexTaken: (index: number, live: boolean) => router.add(0, index, live),
   indexFree: (index: number) => router.remove(0, index),
 };
 

@@ -10,6 +10,7 @@ import { connect } from 'node:net';
 import process from 'node:process';
 import { setTimeout as wait } from 'node:timers/promises';
 import { promisify } from 'node:util';
+import { atExit } from './at-exit.ts';
 
 const execute = promisify(execFile);
 
@@ -17,23 +18,36 @@ const execute = promisify(execFile);
 const TICKS_PER_SECOND = 100;
 const READY_WITHIN_MS = 10_000;
 
+export interface WireGuardGoOptions {
+  /** Default: one of its own, which is called like the interface. */
+  readonly namespace?: string;
+  /** With the length of their networks. */
+  readonly addresses?: readonly string[];
+}
+
 export class WireGuardGo {
-  /** Of interface and namespace: at most 15 letters. */
+  /** Of the interface, and of the namespace unless that is somebody else's: at most 15 letters. */
   readonly name: string;
+  readonly namespace: string;
   readonly socketPath: string;
   #process: ChildProcess | undefined;
 
-  private constructor(name: string) {
+  private constructor(name: string, namespace: string) {
     this.name = name;
+    this.namespace = namespace;
     this.socketPath = `/var/run/wireguard/${name}.sock`;
   }
 
-  /** A namespace, the process in it, and the interface up with an address. */
-  static async create(): Promise<WireGuardGo> {
-    const wireguard = new WireGuardGo(`lw${randomBytes(5).toString('hex')}`);
-    await execute('ip', ['netns', 'add', wireguard.name]);
+  /** A namespace unless one is given, the process in it, and the interface up with its addresses. */
+  static async create({ namespace, addresses }: WireGuardGoOptions = {}): Promise<WireGuardGo> {
+    const name = `lw${randomBytes(5).toString('hex')}`;
+    const wireguard = new WireGuardGo(name, namespace ?? name);
+    if (namespace === undefined) {
+      await execute('ip', ['netns', 'add', name]);
+      atExit(wireguard, ['ip', 'netns', 'delete', name]);
+    }
     try {
-      await wireguard.start();
+      await wireguard.start(addresses);
     } catch (error) {
       await wireguard.remove();
       throw error;
@@ -47,14 +61,16 @@ export class WireGuardGo {
     return pid;
   }
 
-  /** As its unit would: the process, then its address. Resolves with the time at which the socket was there. */
-  async start(address = '10.200.0.1/16'): Promise<number> {
-    const child = spawn('ip', ['netns', 'exec', this.name, 'wireguard-go', '--foreground', this.name], {
+  /** As its unit would: the process, then its addresses. Resolves with the time at which the socket was there. */
+  async start(addresses: readonly string[] = ['10.200.0.1/16']): Promise<number> {
+    const child = spawn('ip', ['netns', 'exec', this.namespace, 'wireguard-go', '--foreground', this.name], {
       stdio: 'ignore',
       env: { ...process.env, LOG_LEVEL: 'error' },
     });
     this.#process = child;
     await once(child, 'spawn');
+    atExit(child, ['kill', '-KILL', String(child.pid)]);
+    child.once('exit', () => atExit(child, undefined));
     const deadline = performance.now() + READY_WITHIN_MS;
     while (!(await accepts(this.socketPath))) {
       if (performance.now() > deadline)
@@ -62,7 +78,7 @@ export class WireGuardGo {
       await wait(5);
     }
     const there = performance.now();
-    await this.ip('address', 'add', address, 'dev', this.name);
+    for (const address of addresses) await this.ip('address', 'add', address, 'dev', this.name);
     await this.ip('link', 'set', this.name, 'up');
     return there;
   }
@@ -78,12 +94,12 @@ export class WireGuardGo {
   }
 
   ip(...args: readonly string[]): Promise<unknown> {
-    return execute('ip', ['-netns', this.name, ...args]);
+    return execute('ip', ['-netns', this.namespace, ...args]);
   }
 
   /** What a command in the namespace says. */
   async run(command: string, ...args: readonly string[]): Promise<string> {
-    const { stdout } = await execute('ip', ['netns', 'exec', this.name, command, ...args], { maxBuffer: 2 ** 26 });
+    const { stdout } = await execute('ip', ['netns', 'exec', this.namespace, command, ...args], { maxBuffer: 2 ** 26 });
     return stdout;
   }
 
@@ -101,7 +117,8 @@ export class WireGuardGo {
 
   async remove(): Promise<void> {
     await this.kill();
-    await execute('ip', ['netns', 'delete', this.name]).catch(() => undefined);
+    if (this.namespace === this.name) await execute('ip', ['netns', 'delete', this.name]).catch(() => undefined);
+    atExit(this, undefined);
     rmSync(this.socketPath, { force: true });
   }
 }

@@ -8,6 +8,7 @@ import type { CryptoProvider, RandomSource } from '../lp/crypto/provider.ts';
 import { StepFailure } from './step-log.ts';
 
 const KEY_LENGTH = 32;
+const MAX_TOLD_LENGTH = 120;
 
 export interface FreshEnrolment {
   /** Of `wgPublicKey`. */
@@ -27,8 +28,8 @@ export interface ShownRegistration {
   readonly keepalive: number;
   /** Bytes. */
   readonly bandwidth: number;
-  /** Unix seconds. */
-  readonly expires: number;
+  /** Unix seconds; null where the gateway does not tell. */
+  readonly expires: number | null;
 }
 
 export function freshEnrolment(crypto: CryptoProvider, random: RandomSource): FreshEnrolment {
@@ -57,7 +58,9 @@ export function shownRegistration(answer: AnswerBody): ShownRegistration {
     case 'completed': {
       if (answer.mode !== 'dvpn') throw failure('malformed_answer', 'the gateway registered for another mode');
       const { addresses, endpoints, keepalive, bandwidth, expires } = answer;
-      return { ...textOf(addresses), endpoints, keepalive, bandwidth, expires };
+      // The client's word for "not told" (LP1's answer has no such field) is the largest number.
+      const told = expires === Number.MAX_SAFE_INTEGER ? null : expires;
+      return { ...textOf(addresses), endpoints, keepalive, bandwidth, expires: told };
     }
     case 'credential_required': {
       const { tokens } = answer.price;
@@ -67,7 +70,7 @@ export function shownRegistration(answer: AnswerBody): ShownRegistration {
       );
     }
     case 'failed':
-      return refuse(answer.code, ADVICE[answer.code] ?? 'the gateway refused the registration; ask its operator');
+      return refuse(answer.code, adviceOf(answer));
   }
 }
 
@@ -75,6 +78,14 @@ export function shownRegistration(answer: AnswerBody): ShownRegistration {
 export function checkReleased(answer: AnswerBody): void {
   if (answer.status === 'completed') return;
   refuse(answer.status === 'failed' ? answer.code : answer.status, 'the gateway did not release the registration');
+}
+
+/** An answer without a code of its own, as all of LP1's are, has only its text to tell what would help. */
+function adviceOf({ code, text }: Extract<AnswerBody, { status: 'failed' }>): string {
+  // A peer's text may end up on a terminal.
+  const told = code === 'internal' ? text.replaceAll(/[^\x20-\x7e]/g, '').slice(0, MAX_TOLD_LENGTH) : '';
+  const advice = ADVICE[code] ?? 'the gateway refused the registration; ask its operator';
+  return told === '' ? advice : `the gateway did not register (it says: ${told})`;
 }
 
 const ADVICE: Partial<Readonly<Record<RegistrationCode, string>>> = {

@@ -146,6 +146,9 @@ function warnOfTrials({ credentials, wireguard, store }: Config, log: Logger): v
   if (credentials.kind === 'none') {
     log.warn('registrations are free: credentials.kind is "none", so anybody who reaches this gateway may register');
   }
+  if (credentials.kind !== 'none' && credentials.zk_nym === 'mock') {
+    log.warn('LP1 registrations are free: credentials.zk_nym is "mock", so every zk-nym is taken unchecked');
+  }
   if (wireguard.kind === 'memory') {
     log.warn('tunnels carry no traffic: wireguard.kind is "memory", so clients register and no interface is driven');
   }

@@ -1,7 +1,8 @@
 /**
  * What a client does at one gateway after another, each step by itself, so that its time and its failure are its own (a
  * client in use saves round trips by letting requests ride in handshakes). Shared by probe and localnet. Invariant: after
- * `finish` no session is open, and with `release` no registration of ours stands at a gateway that can be reached.
+ * `finish` no session is open, and with `release` no registration of ours stands at a gateway that can be reached and whose
+ * protocol version has a release. What a version can do, the client is asked; which version it is, nobody here knows.
  */
 import { timingSafeEqual } from 'node:crypto';
 import {
@@ -11,6 +12,7 @@ import {
   type GatewayOptions,
   type Hop,
   type KemName,
+  KIND,
   LewesError,
   TokenError,
 } from '../client/index.ts';
@@ -39,9 +41,10 @@ const LATE_RELEASE_MS = 2_000;
 export interface WalkOptions {
   readonly crypto: CryptoProvider;
   readonly log: StepLog;
-  readonly kem: readonly KemName[] | undefined;
-  /** Pays for registrations. */
+  /** Pays for registrations where the protocol version can carry a token. */
   readonly wallet: Wallet;
+  /** Several packets per connection also where the protocol version has one by default. */
+  readonly keepConnections?: boolean;
   /** The user's interruption. */
   readonly signal: AbortSignal;
   /** For everything but releasing. */
@@ -51,6 +54,14 @@ export interface WalkOptions {
 export interface HopTasks {
   readonly register: boolean;
   readonly rekey: boolean;
+  /** The suites to use; leave it out for the client's own. */
+  readonly kem?: readonly KemName[];
+}
+
+export interface WalkRegistration extends ShownRegistration {
+  /** Whether the protocol version lets its owner end it; otherwise it ends by itself. */
+  readonly releasable: boolean;
+  readonly released: boolean;
 }
 
 type DvpnAnswer = Extract<AnswerBody, { status: 'completed'; mode: 'dvpn' }>;
@@ -66,7 +77,7 @@ interface Visited {
 
 export class HopWalk {
   /** By hop, of gateways that registered. */
-  readonly registrations: Partial<Record<Hop, ShownRegistration>> = {};
+  readonly registrations: Partial<Record<Hop, WalkRegistration>> = {};
   readonly #options: WalkOptions;
   readonly #deadlineMs: number;
   readonly #signal: AbortSignal;
@@ -82,15 +93,15 @@ export class HopWalk {
    * Does everything at one gateway, reached through the one that was visited last. True when the way leads on: the gateway
    * answers. What fails is noted. Throws a LewesError `invalid_option` before anything was sent.
    */
-  async visit(hop: Hop, gateway: GatewayPlan, { register, rekey }: HopTasks): Promise<boolean> {
-    const client = await this.#connect(hop, gateway);
+  async visit(hop: Hop, gateway: GatewayPlan, { register, rekey, kem }: HopTasks): Promise<boolean> {
+    const client = await this.#connect(hop, gateway, kem);
     if (client === undefined) return false;
     const visited: Visited = { hop, client, gateway, enrolment: undefined, answer: undefined };
     this.#visited.push(visited);
-    if (!(await this.#step(hop, 'echo', () => this.#echo(client)))) return false;
+    if (client.offers(KIND.opaque) && !(await this.#step(hop, 'echo', () => this.#echo(client)))) return false;
     const tasks = [
       register && (() => this.#step(hop, 'registration', () => this.#register(visited))),
-      rekey && (() => this.#step(hop, 'rekey', () => client.rekey({ kem: true, signal: this.#signal }))),
+      rekey && (() => this.#step(hop, 'rekey', () => client.rekey({ signal: this.#signal }))),
     ];
     for (const task of tasks) {
       // A step that fails does not stand in the way of the next, but one interruption is told once.
@@ -101,12 +112,14 @@ export class HopWalk {
 
   /** What was registered, in the order of the way, with its secrets: they are wiped by `finish`. */
   tunnels(): readonly Tunnel[] {
-    return this.#visited.flatMap(({ hop, gateway, enrolment, answer }) => {
+    return this.#visited.flatMap(({ hop, client, gateway, enrolment, answer }) => {
       const registration = this.registrations[hop];
       if (enrolment === undefined || answer === undefined || registration === undefined) return [];
       const { secretKey, presharedKey, owner } = enrolment;
+      // Where a registration can only be made, neither of them was sent; the gateway's key stands for the first (lp1.md §8.6).
+      const shared = client.managesRegistrations ? { presharedKey, owner } : { presharedKey: gateway.identity };
       const identity = encodeBase58(gateway.identity);
-      return [{ ...registration, secretKey, presharedKey, owner, gatewayKey: answer.wgPublicKey, identity }];
+      return [{ ...registration, ...shared, secretKey, gatewayKey: answer.wgPublicKey, identity }];
     });
   }
 
@@ -119,8 +132,8 @@ export class HopWalk {
     }
   }
 
-  async #connect(hop: Hop, gateway: GatewayOptions): Promise<Client | undefined> {
-    const { crypto, kem, log } = this.#options;
+  async #connect(hop: Hop, gateway: GatewayOptions, kem?: readonly KemName[]): Promise<Client | undefined> {
+    const { crypto, log, keepConnections } = this.#options;
     const via = this.#visited.at(-1)?.client;
     let connected = false;
     let lastMs = log.nowMs;
@@ -129,6 +142,7 @@ export class HopWalk {
         gateway,
         ...(via !== undefined && { via }),
         ...(kem !== undefined && { kem }),
+        ...(keepConnections === true && { keepConnections }),
         crypto,
         signal: this.#options.signal,
         // Not by the signal: the client knows what it was waiting for when time is up.
@@ -176,7 +190,8 @@ export class HopWalk {
     });
     if (answer.status !== 'completed') this.#forget(visited);
     else if (answer.mode === 'dvpn') visited.answer = answer;
-    this.registrations[visited.hop] = shownRegistration(answer);
+    const { managesRegistrations: releasable } = visited.client;
+    this.registrations[visited.hop] = { ...shownRegistration(answer), releasable, released: false };
     return payment.ms;
   }
 
@@ -187,15 +202,17 @@ export class HopWalk {
   }
 
   async #release({ hop, client, enrolment }: Visited): Promise<void> {
-    if (enrolment === undefined) return;
+    if (enrolment === undefined || !client.managesRegistrations) return;
     const { wgPublicKey, owner } = enrolment;
     const timeoutMs = this.#signal.aborted ? LATE_RELEASE_MS : RELEASE_MS;
     await this.#step(hop, 'release', async () => {
       const answer = await client.release({ mode: 'dvpn', wgPublicKey, owner }, { timeoutMs });
+      const known = this.registrations[hop];
       const unknown = answer.status === 'failed' && answer.code === 'not_owner';
       // The request whose answer was missing had not arrived, then.
-      if (unknown && this.registrations[hop] === undefined) return;
+      if (unknown && known === undefined) return;
       checkReleased(answer);
+      if (known !== undefined) this.registrations[hop] = { ...known, released: true };
     });
   }
 

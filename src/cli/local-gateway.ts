@@ -9,17 +9,23 @@ import { parseSocketAddress, type SocketAddress } from '../ops/config/index.ts';
 import { OperatorError } from '../ops/operator-error.ts';
 import { UsageError } from './exit.ts';
 import { GatewayProcess, type LogLine } from './gateway-process.ts';
+import type { ProtocolVersion } from './protocol-option.ts';
 
 const READY_TIMEOUT_MS = 10_000;
 
 /** What --set may not change: the network could not be built, or its log not be read. */
 const OWN_KEYS = ['gateway.listen', 'gateway.identity', 'admin.listen', 'forward.allow', 'log.level', 'log.format'];
 
+/** Its own with --protocol 1 only: without it, a network may serve LP1 to other clients. LP1 cannot carry a token. */
+const LP1_KEYS = { 'gateway.min_protocol_version': '1', 'credentials.kind': 'none' } as const;
+
 /** Defaults of a local network; whatever else --set says wins over them. All clients have one address, hence its limits. */
-const CONFIG = `
+const configOf = (protocol: ProtocolVersion) => `
 [gateway]
 listen = "127.0.0.1:0"
 shards = 1
+min_protocol_version = ${protocol}
+${protocol === 1 ? '[credentials]\nkind = "none"' : ''}
 [admin]
 listen = "127.0.0.1:0"
 [[limits.listed]]
@@ -35,6 +41,7 @@ export interface LocalGateway {
   readonly process: GatewayProcess;
   readonly dataDir: string;
   readonly configFile: string;
+  readonly protocol: ProtocolVersion;
 }
 
 /** What a gateway says of itself when it is ready. */
@@ -46,27 +53,34 @@ export interface ReadyGateway {
 }
 
 /** Throws UsageError. */
-export function checkSet(set: readonly string[]): void {
+export function checkSet(set: readonly string[], protocol: ProtocolVersion): void {
   for (const text of set) {
     const key = text.split('=', 1)[0]?.trim() ?? '';
+    const [, value] = Object.entries(LP1_KEYS).find(([own]) => own === key) ?? [];
+    if (value !== undefined && protocol === 1) {
+      throw new UsageError(`--protocol 1 sets ${key} to ${value}`, 'leave one of them out');
+    }
     if (!OWN_KEYS.includes(key)) continue;
     throw new UsageError(`localnet sets ${key} itself`, 'leave it out, or run the gateways with "lewes gateway"');
   }
 }
 
-export function startLocalGateway(
-  name: LocalGateway['name'],
-  root: string,
-  set: readonly string[],
-  onTrouble: (text: string) => void,
-): LocalGateway {
+export interface LocalGatewayOptions extends Pick<LocalGateway, 'name' | 'protocol'> {
+  /** Directory of the whole network. */
+  readonly root: string;
+  readonly set: readonly string[];
+  /** Errors, as they are logged. */
+  readonly onTrouble: (text: string) => void;
+}
+
+export function startLocalGateway({ name, root, protocol, set, onTrouble }: LocalGatewayOptions): LocalGateway {
   const dataDir = join(root, name);
   const configFile = join(root, `${name}.toml`);
   mkdirSync(dataDir, { mode: 0o700 });
-  writeFileSync(configFile, CONFIG, { mode: 0o600 });
+  writeFileSync(configFile, configOf(protocol), { mode: 0o600 });
   const overrides = set.flatMap((text) => ['--set', text]);
   const args = ['--config', configFile, '--data-dir', dataDir, ...overrides];
-  return { name, dataDir, configFile, process: new GatewayProcess({ name, args, onTrouble }) };
+  return { name, protocol, dataDir, configFile, process: new GatewayProcess({ name, args, onTrouble }) };
 }
 
 export async function readyOf(gateway: LocalGateway, signal: AbortSignal): Promise<ReadyGateway> {
@@ -85,7 +99,7 @@ export async function readyOf(gateway: LocalGateway, signal: AbortSignal): Promi
 export async function allow(gateway: LocalGateway, other: ReadyGateway, signal: AbortSignal): Promise<void> {
   const { host, port } = addressOf(other.listen);
   const exit = `[[forward.allow]]\nidentity = "${other.identity}"\naddress = "${host}"\nport = ${port}\n`;
-  writeFileSync(gateway.configFile, `${CONFIG}${exit}`);
+  writeFileSync(gateway.configFile, `${configOf(gateway.protocol)}${exit}`);
   const told = gateway.process.line(isReload, signal);
   gateway.process.signal('SIGHUP');
   const { msg, errors } = await told;

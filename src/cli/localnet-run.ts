@@ -8,13 +8,12 @@ import { dirname, join } from 'node:path';
 import { loadProvider } from '../lp/crypto/load.ts';
 import { parseKey } from '../ops/base58.ts';
 import { OperatorError } from '../ops/operator-error.ts';
-import type { ShownRegistration } from './enrolment.ts';
 import { EXIT, type ExitCode, tellError } from './exit.ts';
-import { HopWalk } from './hop-walk.ts';
+import { HopWalk, type WalkRegistration } from './hop-walk.ts';
 import { onInterrupt } from './interrupt.ts';
 import { allow, checkSet, type LocalGateway, type ReadyGateway, readyOf, startLocalGateway } from './local-gateway.ts';
 import { createProgress, formatMs, printJson, printLine } from './output.ts';
-import { checkProtocol } from './protocol-option.ts';
+import { type ProtocolVersion, protocolOf } from './protocol-option.ts';
 import { failureLines, StepLog, type StepResult, stepTable } from './step-log.ts';
 import { walletOf } from './token-options.ts';
 import { wgQuickFiles, wgQuickPaths, writeWgQuick } from './wg-quick.ts';
@@ -40,7 +39,7 @@ interface LocalnetReport {
   readonly ok: boolean;
   readonly entry: ShownGateway;
   readonly exit: ShownGateway;
-  readonly registrations: Readonly<Record<string, ShownRegistration>>;
+  readonly registrations: Readonly<Record<string, WalkRegistration>>;
   readonly steps: readonly StepResult[];
   /** The files of --wireguard; with --keep only. */
   readonly wgQuick?: readonly string[];
@@ -51,13 +50,15 @@ interface LocalnetReport {
 
 interface Network {
   readonly log: StepLog;
+  readonly protocol: ProtocolVersion;
   readonly gateways: readonly [exit: LocalGateway, entry: LocalGateway];
   readonly signal: AbortSignal;
 }
 
 export async function localnet(flags: LocalnetFlags): Promise<ExitCode> {
-  checkProtocol(flags.protocol);
-  checkSet(flags.set);
+  const protocol = protocolOf(flags.protocol);
+  const { set } = flags;
+  checkSet(set, protocol);
   using interruption = onInterrupt();
   const root = mkdtempSync(join(tmpdir(), 'lewes-localnet-'));
   const remove = () => rmSync(root, { recursive: true, force: true });
@@ -66,12 +67,13 @@ export async function localnet(flags: LocalnetFlags): Promise<ExitCode> {
   const started: LocalGateway[] = [];
   try {
     const start = (name: LocalGateway['name']) => {
-      const gateway = startLocalGateway(name, root, flags.set, (text) => process.stderr.write(`${text}\n`));
+      const onTrouble = (text: string) => process.stderr.write(`${text}\n`);
+      const gateway = startLocalGateway({ name, root, protocol, set, onTrouble });
       started.push(gateway);
       return gateway;
     };
-    const network: Network = { log, gateways: [start('exit'), start('entry')], signal: interruption.signal };
-    return await run(network, flags);
+    const { signal } = interruption;
+    return await run({ log, protocol, gateways: [start('exit'), start('entry')], signal }, flags);
   } catch (error) {
     throw interruption.signal.aborted ? interrupted() : error;
   } finally {
@@ -82,7 +84,7 @@ export async function localnet(flags: LocalnetFlags): Promise<ExitCode> {
 }
 
 async function run(network: Network, { keep, json, wireguard }: LocalnetFlags): Promise<ExitCode> {
-  const { log, gateways } = network;
+  const { log, gateways, protocol } = network;
   const ready = await connectGateways(network);
   const wgQuick = wireguard === true ? wgQuickPaths(join(dirname(network.gateways[0].dataDir), 'lewes.conf'), 2) : [];
   const registrations = await walkThrough(network, ready, wgQuick);
@@ -96,7 +98,7 @@ async function run(network: Network, { keep, json, wireguard }: LocalnetFlags): 
     registrations,
     steps: log.steps,
     ...(stays && wgQuick.length > 0 && { wgQuick }),
-    ...(stays && { probe: probeLine(ready) }),
+    ...(stays && { probe: probeLine(ready, protocol) }),
     totalMs: log.totalMs,
   };
   if (json === true) printJson(report);
@@ -122,12 +124,16 @@ async function connectGateways({ log, gateways, signal }: Network): Promise<Read
 }
 
 /** `paths`: of the wg-quick files, empty for none. */
-async function walkThrough({ log, signal }: Network, { entry, exit }: Ready, paths: readonly string[]) {
+async function walkThrough({ log, signal, protocol }: Network, { entry, exit }: Ready, paths: readonly string[]) {
   const crypto = await loadProvider('auto');
   const wallet = walletOf({}, signal);
-  const walk = new HopWalk({ crypto, log, kem: undefined, wallet, timeoutMs: WALK_TIMEOUT_MS, signal });
+  const walk = new HopWalk({ crypto, log, wallet, timeoutMs: WALK_TIMEOUT_MS, signal });
   const tasks = { register: true, rekey: true };
-  const gateway = ({ listen, identity }: ReadyGateway) => ({ address: listen, identity: identityOf(identity) });
+  const gateway = ({ listen, identity }: ReadyGateway) => ({
+    address: listen,
+    identity: identityOf(identity),
+    protocol,
+  });
   try {
     if (await walk.visit('entry', gateway(entry), tasks)) await walk.visit('exit', gateway(exit), tasks);
     const tunnels = walk.tunnels();
@@ -161,9 +167,10 @@ function interrupted(): OperatorError {
   return new OperatorError('ERR_INTERRUPTED', 'interrupted', 'everything that was started has been stopped');
 }
 
-function probeLine({ entry, exit }: Ready): string {
+function probeLine({ entry, exit }: Ready, protocol: ProtocolVersion): string {
   const via = `${entry.listen}/${entry.identity}`;
-  return `lewes probe ${exit.listen} --identity ${exit.identity} --via ${via} --register --rekey`;
+  const version = protocol === 2 ? '' : ` --protocol ${protocol}`;
+  return `lewes probe ${exit.listen} --identity ${exit.identity} --via ${via} --register --rekey${version}`;
 }
 
 function printReport({ ok, entry, exit, registrations, steps, probe, wgQuick = [], totalMs }: LocalnetReport): void {

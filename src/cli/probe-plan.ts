@@ -5,7 +5,7 @@ import { type GatewayOptions, type Hop, type KemName, LewesError } from '../clie
 import type { CryptoProvider } from '../lp/crypto/provider.ts';
 import { parseKey } from '../ops/base58.ts';
 import { UsageError } from './exit.ts';
-import { checkProtocol } from './protocol-option.ts';
+import { type ProtocolVersion, protocolOf } from './protocol-option.ts';
 import { wgQuickPaths } from './wg-quick.ts';
 
 export interface ProbeFlags {
@@ -14,6 +14,8 @@ export interface ProbeFlags {
   readonly register?: boolean;
   readonly rekey?: boolean;
   readonly protocol: string;
+  readonly viaProtocol?: string;
+  readonly keepConnections?: boolean;
   readonly timeout: string;
   readonly kem: readonly string[];
   readonly kemKeyHash: readonly string[];
@@ -27,11 +29,13 @@ export interface ProbeFlags {
 export interface GatewayPlan extends GatewayOptions {
   readonly address: string;
   readonly identity: Uint8Array;
+  readonly protocol: ProtocolVersion;
 }
 
 export interface ProbePlan {
   readonly target: GatewayPlan;
   readonly via: GatewayPlan | undefined;
+  /** For gateways that are spoken to in a version with KEM suites. */
   readonly kem: readonly KemName[] | undefined;
   readonly timeoutMs: number;
   /** Where the wg-quick files go, of the entry first; empty for none. */
@@ -42,9 +46,12 @@ const KEM_NAMES: readonly KemName[] = ['x-wing', 'ml-kem-768'];
 const MAX_TIMEOUT_S = 3_600;
 
 export function planProbe(address: string, flags: ProbeFlags, crypto: CryptoProvider): ProbePlan {
-  checkProtocol(flags.protocol);
-  checkRegisterOptions(flags);
-  const via = flags.via === undefined ? undefined : viaOf(flags.via, crypto);
+  const protocol = protocolOf(flags.protocol);
+  const viaProtocol = viaProtocolOf(flags, protocol);
+  checkKemFlags(flags, protocol, viaProtocol);
+  checkRegisterFlags(flags);
+  checkTokenFlags(flags, protocol, viaProtocol);
+  const via = flags.via === undefined ? undefined : viaOf(flags.via, viaProtocol, crypto);
   const hop = via === undefined ? 'direct' : 'exit';
   if (flags.identity === undefined) {
     throw new UsageError(
@@ -54,12 +61,16 @@ export function planProbe(address: string, flags: ProbeFlags, crypto: CryptoProv
   }
   const kemKeyHashes = flags.kemKeyHash.map((text) => keyOf(text, '--kem-key-hash'));
   const identity = keyOf(flags.identity, '--identity');
-  const target = gatewayOf({ address, identity, kemKeyHashes }, hop, crypto);
+  const target = gatewayOf(
+    { address, identity, protocol, ...(kemKeyHashes.length > 0 && { kemKeyHashes }) },
+    hop,
+    crypto,
+  );
   const paths = flags.wgQuick === undefined ? [] : wgQuickPaths(flags.wgQuick, via === undefined ? 1 : 2);
   return { target, via, kem: kemOf(flags.kem), timeoutMs: timeoutOf(flags.timeout), wgQuickPaths: paths };
 }
 
-function checkRegisterOptions({ register, tokenFile, issuer, accessKeyFile, wgQuick }: ProbeFlags): void {
+function checkRegisterFlags({ register, tokenFile, issuer, accessKeyFile, wgQuick }: ProbeFlags): void {
   if (register === true) return;
   const given = {
     '--token-file': tokenFile,
@@ -73,7 +84,37 @@ function checkRegisterOptions({ register, tokenFile, issuer, accessKeyFile, wgQu
   }
 }
 
-function viaOf(text: string, crypto: CryptoProvider): GatewayPlan {
+function viaProtocolOf({ via, viaProtocol }: ProbeFlags, protocol: ProtocolVersion): ProtocolVersion {
+  if (viaProtocol === undefined) return protocol;
+  if (via === undefined) throw new UsageError('--via-protocol is for an entry', 'name the entry with --via');
+  return protocolOf(viaProtocol, '--via-protocol');
+}
+
+/** In LP1 a token has no place: none would be spent. */
+function checkTokenFlags({ tokenFile, issuer }: ProbeFlags, protocol: ProtocolVersion, viaProtocol: ProtocolVersion) {
+  if (protocol === 2 || viaProtocol === 2) return;
+  const option = tokenFile === undefined ? '--issuer' : '--token-file';
+  if (tokenFile === undefined && issuer === undefined) return;
+  throw new UsageError(
+    `${option} does not go with --protocol 1, which cannot carry tokens`,
+    `leave ${option} out, or probe with --protocol 2`,
+  );
+}
+
+/** LP1 has one key exchange, which is not post-quantum: a wish for a suite could not come true. */
+function checkKemFlags({ via, kem, kemKeyHash }: ProbeFlags, protocol: ProtocolVersion, viaProtocol: ProtocolVersion) {
+  const refuse = (option: string) => {
+    throw new UsageError(
+      `${option} does not go with --protocol 1, which has no KEM to choose and no KEM key to check`,
+      `leave ${option} out, or probe with --protocol 2`,
+    );
+  };
+  if (protocol === 2) return;
+  if (kemKeyHash.length > 0) refuse('--kem-key-hash');
+  if (kem.length > 0 && (via === undefined || viaProtocol === 1)) refuse('--kem');
+}
+
+function viaOf(text: string, protocol: ProtocolVersion, crypto: CryptoProvider): GatewayPlan {
   const cut = text.lastIndexOf('/');
   if (cut === -1) {
     throw new UsageError(
@@ -82,7 +123,7 @@ function viaOf(text: string, crypto: CryptoProvider): GatewayPlan {
     );
   }
   const identity = keyOf(text.slice(cut + 1), '--via');
-  return gatewayOf({ address: text.slice(0, cut), identity }, 'entry', crypto);
+  return gatewayOf({ address: text.slice(0, cut), identity, protocol }, 'entry', crypto);
 }
 
 /** The client's own checks, made early and told as what they are here. */

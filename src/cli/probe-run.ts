@@ -4,9 +4,8 @@
  */
 import { loadProvider } from '../lp/crypto/load.ts';
 import { encodeBase58 } from '../ops/base58.ts';
-import type { ShownRegistration } from './enrolment.ts';
 import { EXIT, type ExitCode } from './exit.ts';
-import { HopWalk } from './hop-walk.ts';
+import { type HopTasks, HopWalk, type WalkRegistration } from './hop-walk.ts';
 import { onInterrupt } from './interrupt.ts';
 import { createProgress, formatMs, printJson, printLine } from './output.ts';
 import { type GatewayPlan, type ProbeFlags, type ProbePlan, planProbe } from './probe-plan.ts';
@@ -25,7 +24,7 @@ interface ProbeReport {
   readonly via?: ShownGateway;
   readonly steps: readonly StepResult[];
   /** With --register: by hop, of gateways that registered. */
-  readonly registrations?: Readonly<Record<string, ShownRegistration>>;
+  readonly registrations?: Readonly<Record<string, WalkRegistration>>;
   /** With --wg-quick, the files that were written. */
   readonly wgQuick?: readonly string[];
   readonly totalMs: number;
@@ -36,10 +35,11 @@ export async function probe(address: string, flags: ProbeFlags): Promise<ExitCod
   const crypto = await loadProvider('auto');
   const plan = planProbe(address, flags, crypto);
   const log = new StepLog(createProgress({ json: flags.json === true }));
-  const { kem, timeoutMs } = plan;
+  const { timeoutMs } = plan;
   const { signal } = interruption;
   const wallet = walletOf(flags, AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]));
-  const walk = new HopWalk({ crypto, log, kem, wallet, timeoutMs, signal });
+  const keepConnections = flags.keepConnections === true;
+  const walk = new HopWalk({ crypto, log, wallet, keepConnections, timeoutMs, signal });
   const wgQuick = await visitAll(walk, plan, flags);
   const { target, via } = plan;
   const report: ProbeReport = {
@@ -58,12 +58,16 @@ export async function probe(address: string, flags: ProbeFlags): Promise<ExitCod
 
 /** Returns the files that were written: then the registrations stay. */
 async function visitAll(walk: HopWalk, plan: ProbePlan, flags: ProbeFlags): Promise<readonly string[]> {
-  const { target, via } = plan;
+  const { target, via, kem } = plan;
   let written: readonly string[] = [];
-  const tasks = { register: flags.register === true, rekey: flags.rekey === true };
+  const tasksAt = ({ protocol }: GatewayPlan): HopTasks => ({
+    register: flags.register === true,
+    rekey: flags.rekey === true,
+    ...(protocol === 2 && kem !== undefined && { kem }),
+  });
   try {
-    if (via === undefined) await walk.visit('direct', target, tasks);
-    else if (await walk.visit('entry', via, tasks)) await walk.visit('exit', target, tasks);
+    if (via === undefined) await walk.visit('direct', target, tasksAt(target));
+    else if (await walk.visit('entry', via, tasksAt(via))) await walk.visit('exit', target, tasksAt(target));
     written = writeTunnels(walk, plan.wgQuickPaths);
   } finally {
     await walk.finish({ release: written.length === 0 });
@@ -86,9 +90,11 @@ function shown({ address, identity }: GatewayPlan): ShownGateway {
 function printReport({ ok, target, via, steps, registrations = {}, wgQuick = [], totalMs }: ProbeReport): void {
   const through = via === undefined ? '' : ` through ${via.address}`;
   printLine(`${target.address}${through}\n\n${stepTable(steps)}\n`);
-  for (const [hop, { ipv4, ipv6, endpoints }] of Object.entries(registrations)) {
+  for (const [hop, { ipv4, ipv6, endpoints, releasable }] of Object.entries(registrations)) {
     const at = hop === 'direct' ? '' : ` at the ${hop}`;
     printLine(`registered${at}: ${ipv4}, ${ipv6}; WireGuard endpoints: ${endpoints.join(', ') || 'none'}`);
+    if (!releasable)
+      printLine(`not released${at}: this version of the protocol cannot; the registration ends by itself`);
   }
   if (wgQuick.length > 0) printLine(`tunnels: ${wgQuick.map((path) => `wg-quick up ${path}`).join(' && ')}`);
   printLine(`${ok ? 'ok' : 'failed'} in ${formatMs(totalMs).trim()}`);

@@ -5,18 +5,21 @@
 import type { Command } from 'commander';
 import { action } from './exit.ts';
 import type { ProbeFlags } from './probe-plan.ts';
-import { PROTOCOL_DEFAULT, PROTOCOL_FLAG, PROTOCOL_HELP } from './protocol-option.ts';
+import { PROTOCOL_DEFAULT, PROTOCOL_FLAG } from './protocol-option.ts';
 
 const EXAMPLE = `
 The steps: connect, key (the KEM key, as at a first contact), handshake, echo, token, registration, rekey, release; each for
-the entry first where --via is given (an exit is reached without a connect of its own).
+the entry first where --via is given (an exit is reached without a connect of its own). LP1 has no key, no echo, no token
+and no release.
 Where a gateway asks for a token, one is spent for each probe; a gateway on this machine that issues its own needs no
-option. With --via, --wg-quick NAME.conf writes NAME-entry.conf and NAME-exit.conf: bring them up in this order.
+option. LP1 cannot carry a token, so there a gateway with a price registers nobody.
+With --via, --wg-quick NAME.conf writes NAME-entry.conf and NAME-exit.conf: bring them up in this order.
 Exit code: 0 if all worked, 1 if one failed, 2 for wrong use.
 
 Example:
   $ lewes probe 203.0.113.7:41264 --identity GhL8CN9Pjvx1Xr3SVbCfQmHMKtqJmdUDJNvcfY9Wi1pW --register --rekey
-  $ lewes probe 203.0.113.7:41264 --identity KEY --via '[2001:db8::1]:41264/ENTRYKEY' --json`;
+  $ lewes probe 203.0.113.7:41264 --identity KEY --via '[2001:db8::1]:41264/ENTRYKEY' --json
+  $ lewes probe 203.0.113.7:41264 --identity KEY --protocol 1`;
 
 const repeated = (value: string, earlier: readonly string[]): readonly string[] => [...earlier, value];
 
@@ -28,12 +31,15 @@ export function register(program: Command): void {
     .argument('<address:port>', 'the gateway; with --via the exit')
     .option('--identity <key>', 'its identity, in base58 or hex')
     .option('--via <address:port/key>', 'the entry; IPv6 as [::1]:41264/KEY')
-    .option('--register', 'register (dVPN) with fresh keys at every gateway, and release it at the end')
+    .option(
+      '--register',
+      'register (dVPN) with fresh keys at every gateway, and release it at the end where the protocol can',
+    )
     .option('--token-file <file>', 'with --register: pay with tokens of this file (see "lewes token --out")')
     .option('--issuer <url>', 'with --register: pay with tokens that are fetched from this issuer')
     .option('--access-key-file <file>', 'access key for --issuer')
     .option('--wg-quick <name.conf>', 'with --register: keep the registration and write it for wg-quick (mode 0600)')
-    .option('--rekey', 'rekey every session, with a fresh ML-KEM exchange')
+    .option('--rekey', 'rekey every session, in LP2 with a fresh ML-KEM exchange')
     .option('--timeout <seconds>', 'for all steps together; releasing may take a few seconds more', '30')
     .option('--kem <suite>', 'x-wing or ml-kem-768; may be given again, the preferred one first', repeated, [])
     .option(
@@ -42,7 +48,9 @@ export function register(program: Command): void {
       repeated,
       [],
     )
-    .option(PROTOCOL_FLAG, PROTOCOL_HELP, PROTOCOL_DEFAULT)
+    .option(PROTOCOL_FLAG, 'version of the protocol, 1 or 2', PROTOCOL_DEFAULT)
+    .option('--via-protocol <version>', 'version to speak with the entry (default: as --protocol)')
+    .option('--keep-connections', 'LP1 only: several packets per connection, which older gateways do not take')
     .option('--json', 'print JSON')
     .addHelpText('after', EXAMPLE)
     .action(

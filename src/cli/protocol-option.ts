@@ -1,16 +1,18 @@
-/** `--protocol`, which every command that speaks it takes: this release has version 2 only, and says so. */
+/** `--protocol` and its kin: which versions of the protocol a command can be asked for. */
 import { UsageError } from './exit.ts';
 
+export type ProtocolVersion = 1 | 2;
+
 export const PROTOCOL_FLAG = '--protocol <version>';
-export const PROTOCOL_HELP = 'version of the protocol; this release speaks 2 only';
 export const PROTOCOL_DEFAULT = '2';
 
 /** Throws UsageError. */
-export function checkProtocol(text: string): void {
-  if (text === PROTOCOL_DEFAULT) return;
+export function protocolOf(text: string, option = '--protocol'): ProtocolVersion {
+  if (text === '1') return 1;
+  if (text === '2') return 2;
   const what =
-    text === '1' || text === 'nym'
-      ? `this release speaks version 2 of the protocol only, not ${text}`
+    text === 'nym'
+      ? 'this release speaks versions 1 and 2 of the protocol only, not nym'
       : `there is no protocol version ${JSON.stringify(text)}`;
-  throw new UsageError(what, 'leave --protocol out, or give --protocol 2');
+  throw new UsageError(what, `leave ${option} out, or give ${option} 1 or ${option} 2`);
 }

@@ -13,8 +13,8 @@ export interface Tunnel {
   /** The client's WireGuard key; secret, like the next two. */
   readonly secretKey: Uint8Array;
   readonly presharedKey: Uint8Array;
-  /** With it the registration can be read, topped up and released. */
-  readonly owner: Uint8Array;
+  /** With it the registration can be read, topped up and released; none where the protocol version has no such thing. */
+  readonly owner?: Uint8Array;
   /** The client's addresses in the tunnel. */
   readonly ipv4: string;
   readonly ipv6: string;
@@ -109,7 +109,7 @@ function configOf(tunnel: Tunnel, { mtu, allowed, mark }: Role): string {
   const { secretKey, presharedKey, owner, gatewayKey, ipv4, ipv6, keepalive, identity } = tunnel;
   const lines = [
     `# Lewes gateway ${identity}`,
-    `# Owner secret of the registration: ${base64(owner)}`,
+    owner === undefined ? undefined : `# Owner secret of the registration: ${base64(owner)}`,
     '[Interface]',
     `PrivateKey = ${base64(secretKey)}`,
     `Address = ${ipv4}/32, ${ipv6}/128`,

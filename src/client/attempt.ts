@@ -1,10 +1,15 @@
 /**
- * One handshake attempt (lp2.md §4): an Initiator on a transport of its own, with its repeats. The session is handed over
- * in the very call that establishes it, since its next packets may lie in the same read. Invariant: whatever else ends the
- * attempt, the Initiator's secrets are wiped.
+ * One handshake attempt (lp2.md §4, lp1.md §9.2): a ClientHandshake on a transport of its own, with its repeats. The session
+ * is handed over in the very call that establishes it, since its next packets may lie in the same read. Invariant: whatever
+ * else ends the attempt, the handshake's secrets are wiped.
  */
-import type { ClientFamily, ClientReceived } from '../lp/v2/client-family.ts';
-import type { HandshakeFailure, Initiator, InitiatorStep } from '../lp/v2/initiator.ts';
+import type {
+  ClientHandshake,
+  ClientReceived,
+  ClientSession,
+  HandshakeFailure,
+  HandshakeStep,
+} from '../lp/client-session.ts';
 import type { CachedKemKey } from './key-cache.ts';
 import { CONTROL_LANE, type Transport, type TransportFailure, type TransportHandlers } from './transport.ts';
 import { reasonOf, type Time, Wakeup } from './wakeup.ts';
@@ -17,15 +22,21 @@ export type AttemptOutcome =
   | { readonly kind: 'lost'; readonly failure: TransportFailure };
 
 export interface AttemptOptions {
-  readonly initiator: Initiator;
+  readonly handshake: ClientHandshake;
+  /** What comes twice is taken once, so that an entry may send it again. */
+  readonly toleratesRepeats: boolean;
   readonly transport: Transport;
   readonly time: Time;
   readonly signal: AbortSignal;
-  /** The KEM key that the Initiator goes by from now on; `undefined` when the gateway does not know the one it had. */
+  /**
+   * The KEM key that the handshake goes by from now on; `undefined` when the gateway does not know the one it had. Not
+   * called where the version has no such keys.
+   */
   keyChanged(key: CachedKemKey | undefined): void;
-  /** H3 has been sent, and with it the early frame. */
+  /** The last message has been sent, and with it the early frame. */
   h3Sent(): void;
-  established(family: ClientFamily, received: ClientReceived): void;
+  /** Not `connected`: the transport has come to its end with that. */
+  established(session: ClientSession, received: ClientReceived, connected: boolean): void;
   stepDone(step: AttemptStep, ms: number): void;
 }
 
@@ -50,29 +61,29 @@ class Attempt implements TransportHandlers {
   }
 
   run(): Promise<AttemptOutcome> {
-    const { signal, transport, initiator } = this.#options;
+    const { signal, transport, handshake } = this.#options;
     if (signal.aborted) this.#abort();
     else {
       signal.addEventListener('abort', this.#abort, { once: true });
       transport.attach(this);
-      const first = initiator.start(this.#now);
-      this.#key = initiator.kemKey;
-      this.#options.keyChanged(this.#key);
+      const first = handshake.start(this.#now);
+      this.#key = handshake.kemKey;
+      if (handshake.usesKemKeys) this.#options.keyChanged(this.#key);
       this.#apply(first, false);
     }
     return this.#done.promise;
   }
 
   packet(packet: Uint8Array): void {
-    if (!this.#over) this.#apply(this.#options.initiator.receive(packet, this.#now), false);
+    if (!this.#over) this.#apply(this.#options.handshake.receive(packet, this.#now), false);
   }
 
   exchangeFailed(_lane: number, failure: TransportFailure): void {
-    this.closed(failure);
+    this.#lost(failure, true);
   }
 
   closed(failure: TransportFailure): void {
-    this.#finish(() => this.#done.resolve({ kind: 'lost', failure }));
+    this.#lost(failure, false);
   }
 
   get #now() {
@@ -80,12 +91,21 @@ class Attempt implements TransportHandlers {
   }
 
   #tick(): void {
-    if (!this.#over) this.#apply(this.#options.initiator.tick(this.#now), true);
+    if (!this.#over) this.#apply(this.#options.handshake.tick(this.#now), true);
   }
 
-  #apply(step: InitiatorStep, repeat: boolean): void {
+  /** The end of a connection may be an answer: a version whose gateway does not confirm the last message is done. */
+  #lost(failure: TransportFailure, connected: boolean): void {
+    if (this.#over) return;
+    const step = failure.unanswered ? this.#options.handshake.unanswered(this.#now) : undefined;
+    if (step?.kind === 'established' || step?.kind === 'failed' || (step?.kind === 'send' && connected)) {
+      this.#apply(step, false, connected);
+    } else this.#finish(() => this.#done.resolve({ kind: 'lost', failure }));
+  }
+
+  #apply(step: HandshakeStep, repeat: boolean, connected = true): void {
     // Before the step, whose failure forgets the stage.
-    const stage = this.#key === undefined ? 'key' : 'handshake';
+    const stage = this.#options.handshake.usesKemKeys && this.#key === undefined ? 'key' : 'handshake';
     this.#followKey();
     switch (step.kind) {
       case 'send':
@@ -94,7 +114,7 @@ class Attempt implements TransportHandlers {
       case 'established':
         this.#stepDone('handshake');
         this.#finish(() => {
-          this.#options.established(step.family, step.received);
+          this.#options.established(step.session, step.received, connected);
           this.#done.resolve({ kind: 'established' });
         });
         return;
@@ -105,24 +125,25 @@ class Attempt implements TransportHandlers {
       case 'drop':
         break;
     }
-    if (this.#stepStartMs !== undefined) this.#wakeup.before(this.#options.initiator.nextTickMs());
+    if (this.#stepStartMs !== undefined) this.#wakeup.before(this.#options.handshake.nextTickMs());
   }
 
   #send(packets: readonly Uint8Array[], repeat: boolean): void {
     const sent = () => {
       if (this.#stepStartMs !== undefined || this.#over) return;
       this.#stepStartMs = this.#now.monotonicMs;
-      this.#wakeup.before(this.#options.initiator.nextTickMs());
+      this.#wakeup.before(this.#options.handshake.nextTickMs());
     };
-    const exchange = { replies: packets.length, lane: CONTROL_LANE, repeat, idempotent: true, sent };
+    const idempotent = this.#options.toleratesRepeats;
+    const exchange = { replies: packets.length, lane: CONTROL_LANE, repeat, idempotent, sent };
     this.#options.transport.send(packets, exchange);
-    if (!this.#options.initiator.authenticated || this.#h3Sent) return;
+    if (!this.#options.handshake.authenticated || this.#h3Sent) return;
     this.#h3Sent = true;
     this.#options.h3Sent();
   }
 
   #followKey(): void {
-    const key = this.#options.initiator.kemKey;
+    const key = this.#options.handshake.kemKey;
     if (key === this.#key) return;
     this.#key = key;
     this.#options.keyChanged(key);
@@ -140,7 +161,7 @@ class Attempt implements TransportHandlers {
     this.#over = true;
     this.#wakeup.cancel();
     this.#options.signal.removeEventListener('abort', this.#abort);
-    this.#options.initiator.abandon();
+    this.#options.handshake.abandon();
     tell();
   }
 }

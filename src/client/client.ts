@@ -102,6 +102,16 @@ export class Client implements AsyncDisposable {
     return this.#link.hop;
   }
 
+  /** Whether the protocol version that is spoken with this gateway has frames of this kind (see KIND) for a client to send. */
+  offers(kind: number): boolean {
+    return this.#link.traits.requestKinds.includes(kind);
+  }
+
+  /** Whether registrations can be read, topped up and released, or only made; the rest rejects with `refused`. */
+  get managesRegistrations(): boolean {
+    return this.#link.traits.managesRegistrations;
+  }
+
   /** Requests without an answer so far. */
   get inFlight(): number {
     return this.#link.inFlight;
@@ -123,14 +133,14 @@ export class Client implements AsyncDisposable {
    * Registers, and pays with a token of the source where the gateway asks for it: a quote, the token, `finalise`. Without a
    * source the answer may be `credential_required`. Repeated with the same request and source after an error, also with
    * another client, it sends the token that may have been lost again, so that nothing is paid twice. `payment_failed`: no
-   * token was spent.
+   * token was spent. A protocol version that only makes registrations carries no token: there it is `register`.
    */
   async enrol(
     request: RegisterRequest,
     tokenSource: TokenSource | undefined = this.tokenSource,
     settings: RequestSettings = {},
   ): Promise<AnswerBody> {
-    if (request.credential !== undefined) return this.register(request, settings);
+    if (request.credential !== undefined || !this.managesRegistrations) return this.register(request, settings);
     if (tokenSource === undefined) return this.quote(request, settings);
     return enrolPaid(this.#counter(settings), request, tokenSource, settings.signal);
   }
@@ -148,7 +158,8 @@ export class Client implements AsyncDisposable {
   async topup(request: PaidRequest, settings: TopupSettings = {}): Promise<AnswerBody> {
     const { tokenSource = this.tokenSource, issuerName, ...rest } = settings;
     const counter = this.#counter(rest);
-    if (request.credential !== undefined || tokenSource === undefined) return counter.topup(request);
+    const alone = request.credential !== undefined || tokenSource === undefined || !this.managesRegistrations;
+    if (alone) return counter.topup(request);
     return topupPaid(counter, request, tokenSource, issuerName, rest.signal);
   }
 
@@ -201,12 +212,13 @@ export class Client implements AsyncDisposable {
   }
 
   /**
-   * Makes fresh keys, with `kem` (default) by a fresh ML-KEM exchange as well. At most every 10 s: `rekey_refused` before.
+   * Makes fresh keys, with `kem` by a fresh ML-KEM exchange as well. Default: what the protocol version offers; one that has
+   * no such exchange refuses to be asked for it. At most every 10 s: `rekey_refused` before.
    * Resolves when everything from then on is sealed with the new keys. One that is under way is joined, whatever its `kem`;
    * `signal` ends the waiting only.
    */
   rekey(settings: { readonly kem?: boolean; readonly signal?: AbortSignal } = {}): Promise<void> {
-    const { kem = true, signal } = settings;
+    const { kem, signal } = settings;
     if (signal?.aborted) return Promise.reject(aborted(this.hop, 'rekey', signal));
     return new Promise((resolve, reject) => {
       const abort = () => signal !== undefined && reject(aborted(this.hop, 'rekey', signal));
@@ -248,7 +260,8 @@ export class Client implements AsyncDisposable {
   #ask(kind: number, body: Uint8Array, step: Step, settings: RequestSettings): Promise<ApplicationFrame> {
     const { signal } = settings;
     if (signal?.aborted) return Promise.reject(aborted(this.hop, step, signal));
-    const forwardMs = this.#link.forwardTimeoutMs;
+    const { forwardTimeoutMs: forwardMs, traits } = this.#link;
+    const idempotent = traits.toleratesRepeats && (step === 'registration' || kind === KIND.opaque);
     return new Promise((resolve, reject) => {
       const abort = () => signal !== undefined && this.#link.cancel(id, aborted(this.hop, step, signal));
       const id = this.#link.submit({
@@ -256,8 +269,8 @@ export class Client implements AsyncDisposable {
         body,
         step,
         timeoutMs: settings.timeoutMs ?? (step === 'forward' ? forwardMs : this.#requestTimeoutMs),
-        repeatDelaysMs: step === 'registration' ? REGISTRATION_REPEATS_MS : [],
-        idempotent: step === 'registration' || kind === KIND.opaque,
+        repeatDelaysMs: idempotent && step === 'registration' ? REGISTRATION_REPEATS_MS : [],
+        idempotent,
         settle: (result) => {
           signal?.removeEventListener('abort', abort);
           if (result.kind === 'answer') resolve(result.frame);

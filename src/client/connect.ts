@@ -2,12 +2,14 @@
  * `connect`: puts the parts together, and starts what is to ride in the handshakes in the order that takes the fewest
  * round trips (lp2.md §4, §5). Direct and with a known KEM key: connect, hello‖H1, H3 with the request: 3. Through an entry:
  * connect, hello‖H1, H3 with the exit's hello‖H1, then the exit's H3 and the entry's request in one write: 4. A first
- * contact adds one per gateway.
+ * contact adds one per gateway. Version 1 has a connection and a round trip for each of its messages.
  */
 import { EventEmitter } from 'node:events';
+import { createClientHandshake, traitsOf } from '../lp/client-handshake.ts';
 import { loadProvider } from '../lp/crypto/load.ts';
 import type { CryptoProvider } from '../lp/crypto/provider.ts';
 import { Secret } from '../lp/crypto/secret.ts';
+import type { ForwardTarget } from '../lp/wire/application-frame.ts';
 import { systemClock } from '../system/clock.ts';
 import { systemRandom } from '../system/random.ts';
 import { systemTimers } from '../system/timers.ts';
@@ -17,6 +19,7 @@ import { forwardTarget, type GatewayKeys, parseAddress, resolveKeys } from './ga
 import { MemoryKemKeyCache } from './key-cache.ts';
 import { Link } from './link.ts';
 import { NestedDialer } from './nested-transport.ts';
+import type { SpokenVersion } from './opening.ts';
 import {
   type ConnectOptions,
   checkOptions,
@@ -26,10 +29,13 @@ import {
   DEFAULT_MAX_WRITE_BUFFER_BYTES,
   DEFAULT_TIMEOUTS,
   type GatewayOptions,
+  protocolOf,
   type Timeouts,
 } from './options.ts';
 import { encodeBody, openingBody } from './registration.ts';
+import type { TcpOptions } from './tcp-connect.ts';
 import { TcpDialer } from './tcp-transport.ts';
+import { OneShotDialer } from './tcp-way.ts';
 import type { Dialer } from './transport.ts';
 
 /**
@@ -42,7 +48,7 @@ import type { Dialer } from './transport.ts';
  * ```
  */
 export async function connect(options: ConnectOptions): Promise<Client> {
-  checkOptions(options);
+  checkOptions(options, options.via instanceof Client ? undefined : options.via);
   const { signal } = options;
   const crypto = options.crypto ?? (await loadProvider('auto'));
   if (signal?.aborted) throw aborted('direct', 'connect', signal);
@@ -106,18 +112,11 @@ async function begin(client: Client, gateway: GatewayOptions, signal: AbortSigna
 function assemble(workshop: Workshop): Client {
   const { options, crypto } = workshop;
   const { via, gateway } = options;
-  if (via === undefined) {
-    const keys = keysOf(gateway, crypto, 'direct');
-    return workshop.client(keys, 'direct', workshop.tcpDialer(gateway, 'direct'), undefined);
-  }
+  if (via === undefined) return workshop.direct(gateway, 'direct');
   const exitAddress = gateway.address === undefined ? undefined : parseAddress(gateway.address, 'exit');
   const exitKeys = keysOf(gateway, crypto, 'exit');
   const target = forwardTarget(exitKeys.ed25519, exitAddress, 'exit');
-  const entry =
-    via instanceof Client
-      ? via
-      : workshop.client(keysOf(via, crypto, 'entry'), 'entry', workshop.tcpDialer(via, 'entry'), undefined);
-  return workshop.client(exitKeys, 'exit', new NestedDialer(Client.linkOf(entry), target), entry);
+  return workshop.behind(via instanceof Client ? via : workshop.direct(via, 'entry'), gateway, exitKeys, target);
 }
 
 function keysOf(gateway: GatewayOptions, crypto: CryptoProvider, hop: Hop): GatewayKeys {
@@ -127,6 +126,17 @@ function keysOf(gateway: GatewayOptions, crypto: CryptoProvider, hop: Hop): Gate
   // What is wrong with it is better said before anything is sent.
   if (gateway.register !== undefined) encodeBody(openingBody('register', gateway.register), hop).fill(0);
   return resolveKeys(crypto, gateway.identity, gateway.kemKeyHashes ?? [], hop);
+}
+
+const CONTROL_EXCHANGES = 16;
+
+function versionOf(gateway: GatewayOptions): SpokenVersion {
+  const number = protocolOf(gateway);
+  return {
+    number,
+    traits: traitsOf(number),
+    createHandshake: (options, now) => createClientHandshake(number, options, now),
+  };
 }
 
 /** What the gateways of one `connect` have in common. */
@@ -147,20 +157,46 @@ class Workshop {
     this.#keyCache = options.keyCache ?? new MemoryKemKeyCache();
   }
 
-  tcpDialer(gateway: GatewayOptions, hop: Hop): Dialer {
+  direct(gateway: GatewayOptions, hop: Hop): Client {
+    const keys = keysOf(gateway, this.crypto, hop);
+    const version = versionOf(gateway);
+    return this.#client(keys, hop, version, this.#tcpDialer(gateway, hop, version), undefined);
+  }
+
+  behind(entry: Client, gateway: GatewayOptions, keys: GatewayKeys, target: ForwardTarget): Client {
+    const version = versionOf(gateway);
+    const carrier = Client.linkOf(entry);
+    const dialer = new NestedDialer(carrier, {
+      target,
+      onePacketPerForward: version.traits.onePacketPerConnection,
+      timers: this.#time.timers,
+      maxQueued: this.#maxQueued,
+    });
+    return this.#client(keys, 'exit', version, dialer, entry);
+  }
+
+  /** Every request may have an exchange of its own, and handshake and rekeying some. */
+  get #maxQueued(): number {
+    return (this.options.maxInFlight ?? DEFAULT_MAX_IN_FLIGHT) + CONTROL_EXCHANGES;
+  }
+
+  #tcpDialer(gateway: GatewayOptions, hop: Hop, { traits }: SpokenVersion): Dialer {
     if (gateway.address === undefined) throw invalidOption('the address is missing', hop);
-    return new TcpDialer({
+    const options: TcpOptions = {
       address: parseAddress(gateway.address, hop),
       hop,
       connectTimeoutMs: this.#timeouts.connectMs,
       localAddress: this.options.localAddress,
       timers: this.#time.timers,
-    });
+    };
+    return traits.onePacketPerConnection && this.options.keepConnections !== true
+      ? new OneShotDialer(options, this.#maxQueued)
+      : new TcpDialer(options, traits.framing);
   }
 
-  client(keys: GatewayKeys, hop: Hop, dialer: Dialer, entry: Client | undefined): Client {
+  #client(keys: GatewayKeys, hop: Hop, version: SpokenVersion, dialer: Dialer, entry: Client | undefined): Client {
     const events = new EventEmitter<ClientEvents>();
-    const link = this.#link(keys, hop, dialer, events);
+    const link = this.#link(keys, hop, version, dialer, events);
     // A request to an exit needs a Forward, and its time.
     const { requestMs, forwardMs } = this.#timeouts;
     const requestTimeoutMs = dialer.nested ? Math.max(requestMs, forwardMs) : requestMs;
@@ -168,18 +204,20 @@ class Workshop {
     return new Client({ link, identity, events, requestTimeoutMs, entry, ownsEntry: entry !== this.options.via });
   }
 
-  #link(keys: GatewayKeys, hop: Hop, dialer: Dialer, events: EventEmitter<ClientEvents>): Link {
+  #link(keys: GatewayKeys, hop: Hop, version: SpokenVersion, dialer: Dialer, events: EventEmitter<ClientEvents>): Link {
     const { options } = this;
+    const { kemSuites } = version.traits;
     return new Link(
       {
         hop,
+        version,
         keys,
         dialer,
         crypto: this.crypto,
         random: this.#random,
         time: this.#time,
         keyCache: this.#keyCache,
-        kem: options.kem ?? DEFAULT_KEM,
+        kem: (options.kem ?? DEFAULT_KEM).filter((suite) => kemSuites.includes(suite)),
         clientSeed: new Secret(this.#seed()),
         attempts: options.attempts ?? DEFAULT_ATTEMPTS,
         ratchet: options.ratchet ?? true,

@@ -18,7 +18,7 @@ export type LewesErrorCode =
   | 'closed'
   /** No TCP connection; `reason` is the system's code, such as ECONNREFUSED. */
   | 'connect_failed'
-  /** The connection ended, and what was under way cannot be repeated safely, or would end again. */
+  /** The connection ended, and what was under way cannot be repeated safely; `reason` `no_answer`: instead of an answer. */
   | 'connection_lost'
   /** No answer in time. */
   | 'timeout'
@@ -46,7 +46,7 @@ export type LewesErrorCode =
   | 'payment_failed'
   /** The answer is not what the protocol says. */
   | 'malformed_answer'
-  /** The gateway put the rekeying off, or the last one is too recent. */
+  /** The gateway put the rekeying off, the last one is too recent, or the version has no ML-KEM exchange (`reason`). */
   | 'rekey_refused'
   /** A mistake of this library; the `cause` is worth a report. */
   | 'internal';

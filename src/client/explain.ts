@@ -2,7 +2,8 @@
  * From what the protocol's cores report to errors that a person can act on. `retry` says whether a fresh attempt may
  * succeed: a refusal that the next attempt would meet again is final.
  */
-import type { HandshakeFailure } from '../lp/v2/initiator.ts';
+import type { ProtocolVersion } from '../lp/client-handshake.ts';
+import { FORWARD_UNANSWERED, type HandshakeFailure } from '../lp/client-session.ts';
 import type { KemKeyRefusal } from '../lp/v2/kem-key.ts';
 import { FAILURE_CODE, type Failure, FORWARD_STATUS } from '../lp/wire/application-frame.ts';
 import { type Hop, LewesError, type LewesErrorCode, type Step } from './errors.ts';
@@ -22,7 +23,18 @@ const KEM_REFUSAL: Readonly<Record<KemKeyRefusal, string>> = {
   malformed: 'the KEM key is malformed, though it is signed; tell the operator of the gateway',
 };
 
-export function handshakeError(failure: HandshakeFailure, hop: Hop, step: 'key' | 'handshake'): LewesError {
+const VERSION_REFUSED: Readonly<Record<ProtocolVersion, string>> = {
+  1: 'the gateway does not speak version 1 of the protocol (LP1 has to be enabled there with gateway.min_protocol_version = 1); use version 2',
+  2: 'the gateway does not speak version 2 of the protocol; check the address, or update one side',
+};
+
+/** `version`: that which was tried. */
+export function handshakeError(
+  failure: HandshakeFailure,
+  hop: Hop,
+  step: 'key' | 'handshake',
+  version: ProtocolVersion,
+): LewesError {
   const fail = (code: LewesErrorCode, message: string, reason: string = code) =>
     new LewesError({ code, hop, step, reason, message });
   switch (failure.reason) {
@@ -35,10 +47,7 @@ export function handshakeError(failure: HandshakeFailure, hop: Hop, step: 'key' 
     case 'gateway_key':
       return fail('gateway_key', 'no handshake can be made with this identity key; check it');
     case 'version':
-      return fail(
-        'version',
-        'the gateway does not speak version 2 of the protocol; check the address, or update one side',
-      );
+      return fail('version', VERSION_REFUSED[version]);
     case 'busy':
       return fail('busy', 'the gateway is busy or this address has reached its limit; try later');
     case 'clock':
@@ -97,7 +106,7 @@ export function malformedAnswer(hop: Hop, step: Step, what: string): LewesError 
   return new LewesError({ code: 'malformed_answer', hop, step, message });
 }
 
-/** What the entry says of an exchange with an exit. */
+/** What the entry says of an exchange with an exit; `unanswered`: nothing, which is all that an LP1 entry has to say. */
 export type ForwardStatusName =
   | 'ok'
   | 'not_allowed'
@@ -105,7 +114,8 @@ export type ForwardStatusName =
   | 'timeout'
   | 'reply_too_large'
   | 'busy'
-  | 'closed';
+  | 'closed'
+  | 'unanswered';
 
 const STATUS_NAME: Readonly<Record<number, ForwardStatusName>> = {
   [FORWARD_STATUS.ok]: 'ok',
@@ -115,6 +125,7 @@ const STATUS_NAME: Readonly<Record<number, ForwardStatusName>> = {
   [FORWARD_STATUS.replyTooLarge]: 'reply_too_large',
   [FORWARD_STATUS.busy]: 'busy',
   [FORWARD_STATUS.closed]: 'closed',
+  [FORWARD_UNANSWERED]: 'unanswered',
 };
 
 export function forwardStatusName(status: number): ForwardStatusName | undefined {
@@ -128,9 +139,28 @@ const STATUS_MESSAGE: Readonly<Record<Exclude<ForwardStatusName, 'ok'>, string>>
   reply_too_large: 'the answer of the exit is too large to be passed on',
   busy: 'the entry forwards too much already; try later',
   closed: 'the exit closed the connection of the entry before it answered',
+  unanswered:
+    'the entry gave no answer: it does not list this exit, could not reach it, or the exit closed the connection',
 };
 
 export function forwardError(status: Exclude<ForwardStatusName, 'ok'>): LewesError {
   const message = STATUS_MESSAGE[status];
   return new LewesError({ code: 'forward_failed', hop: 'exit', step: 'forward', reason: status, message });
+}
+
+export function tooMuchError(hop: Hop, step: Step, reason: 'in_flight' | 'write_buffer'): LewesError {
+  const message = `too much is under way already (${reason}); wait for answers before you ask more`;
+  return new LewesError({ code: 'too_much', hop, step, reason, message });
+}
+
+export function internalError(hop: Hop, step: Step, cause: unknown): LewesError {
+  const message = 'a mistake of this library ended the handshake; please report it with its cause';
+  return new LewesError({ code: 'internal', hop, step, message, cause });
+}
+
+/** All attempts together took too long. */
+export function delayError(hop: Hop, step: 'connect' | 'key' | 'handshake', ms: number): LewesError {
+  const what = { connect: 'no connection', key: 'no answer to the hello', handshake: 'no answer to the handshake' };
+  const message = `${what[step]} within ${ms} ms: the gateway is down, unreachable or overloaded, or its identity is another`;
+  return new LewesError({ code: 'timeout', hop, step, message });
 }

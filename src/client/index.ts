@@ -1,7 +1,8 @@
 /**
- * The package's public entry: a client of the Lewes Protocol, version 2. Everything a user needs is exported here;
+ * The package's public entry: a client of the Lewes Protocol, versions 1 and 2. Everything a user needs is exported here;
  * other paths of the package are its own affair.
  */
+export type { ProtocolVersion } from '../lp/client-handshake.ts';
 export type { CryptoProvider, KemName } from '../lp/crypto/provider.ts';
 export { type ApplicationFrame, KIND } from '../lp/wire/application-frame.ts';
 export type {

@@ -2,11 +2,11 @@
  * KEM keys that were learnt from gateways (lp2.md §4.1): with one a handshake saves a round trip. They are public and
  * signed, and checked again before every use, so a cache needs no protection; an outdated entry costs a round trip.
  */
+import type { KnownKemKey } from '../lp/client-session.ts';
 import type { KemName } from '../lp/crypto/provider.ts';
-import type { KemAnnouncement } from '../lp/v2/kem-key.ts';
 
 /** What is worth keeping of a key, also in a file: plain bytes. `notAfter`: unix seconds. */
-export type CachedKemKey = Pick<KemAnnouncement, 'kem' | 'body' | 'signature' | 'notAfter'>;
+export type CachedKemKey = KnownKemKey;
 
 /** Keyed by the gateway's Ed25519 identity (32 bytes) and the suite. A client asks at the start of each handshake. */
 export interface KemKeyCache {

@@ -1,17 +1,17 @@
 /**
  * One gateway as a client sees it: at most one session, made when the first request needs it, and the requests that wait
- * for answers. The first request of a session rides in the handshake's H3 (lp2.md §4), so that it costs no round trip of
- * its own. Invariants: one handshake at a time; every request is settled once; after `close` nothing is open and the
- * secrets are wiped.
+ * for answers. Where the version has room for it, the first request of a session rides in the handshake (lp2.md §4), so that
+ * it costs no round trip of its own; where the version carries one exchange at a time, the others wait their turn.
+ * Invariants: one handshake at a time; every request is settled once; after `close` nothing is open and the secrets are
+ * wiped.
  */
-import type { Secret } from '../lp/crypto/secret.ts';
-import type { ClientFamily, ClientReceived } from '../lp/v2/client-family.ts';
-import { MAX_EARLY_FRAME_LENGTH } from '../lp/v2/initiator.ts';
+import type { ClientReceived, ClientSession, VersionTraits } from '../lp/client-session.ts';
 import { decodeFailure, decodeFrame, KIND, MAX_FRAME_BODY_LENGTH } from '../lp/wire/application-frame.ts';
 import { type Hop, invalidOption, LewesError, type Step } from './errors.ts';
-import { failureError } from './explain.ts';
+import { delayError, failureError, internalError, tooMuchError } from './explain.ts';
+import type { LinkEvents, LinkOptions } from './link-options.ts';
 import type { Carrier } from './nested-transport.ts';
-import { type OpeningOptions, openSession } from './opening.ts';
+import { openSession } from './opening.ts';
 import { type PendingRequest, type RequestOptions, RequestTable } from './requests.ts';
 import { Session, type SessionHooks } from './session.ts';
 import type { Transport, TransportFailure } from './transport.ts';
@@ -20,24 +20,6 @@ import { Wakeup } from './wakeup.ts';
 /** lp2.md §5: so many in a row, and the client starts a new handshake. */
 const MAX_UNANSWERED = 2;
 const NO_FRAME = new Uint8Array(0);
-
-export interface LinkOptions extends Omit<OpeningOptions, 'clientSeed'> {
-  /** Taken over: wiped when the link is closed. */
-  readonly clientSeed: Secret;
-  readonly ratchet: boolean;
-  readonly reconnect: boolean;
-  readonly openTimeoutMs: number;
-  readonly forwardTimeoutMs: number;
-  readonly maxInFlight: number;
-  readonly maxWriteBufferBytes: number;
-}
-
-export interface LinkEvents {
-  opened(): void;
-  lost(error: LewesError): void;
-  rekeyed(): void;
-  closed(error: LewesError): void;
-}
 
 type LinkState =
   | { readonly kind: 'idle' }
@@ -56,6 +38,8 @@ export class Link implements Carrier {
   #doing: 'connect' | 'key' | 'handshake' = 'connect';
   #h3Left = false;
   #unanswered = 0;
+  /** A request was told to come later: the session carries one exchange at a time. */
+  #turnAwaited = false;
 
   constructor(options: LinkOptions, events: LinkEvents) {
     this.#options = options;
@@ -66,6 +50,10 @@ export class Link implements Carrier {
 
   get hop(): Hop {
     return this.#options.hop;
+  }
+
+  get traits(): VersionTraits {
+    return this.#options.version.traits;
   }
 
   get forwardTimeoutMs(): number {
@@ -99,7 +87,7 @@ export class Link implements Carrier {
     }
   }
 
-  /** Sends now, or with the handshake that this starts. `settle` may be called before this returns. Gives the id. */
+  /** Sends now, or with the handshake that this starts. `settle` may be called before this returns, and then 0 does. */
   submit(request: RequestOptions): number {
     const refusal = this.#refusal(request);
     if (refusal !== undefined) {
@@ -108,18 +96,20 @@ export class Link implements Carrier {
     }
     const pending = this.#requests.add(request);
     if (this.#state.kind !== 'open') this.open().catch(() => {});
-    else if (this.#state.session.connected) this.#send(this.#state.session, pending, false);
+    else if (this.#state.session.connected && !this.#turnAwaited) this.#send(this.#state.session, pending, false);
     else this.#sendQueued(this.#state.session);
-    return pending.id;
+    return this.#requests.get(pending.id) === pending ? pending.id : 0;
   }
 
   /** The caller does not wait any longer. */
   cancel(id: number, error: LewesError): void {
     const pending = this.#requests.get(id);
-    if (pending !== undefined) this.#requests.settle(pending, { kind: 'error', error });
+    if (pending === undefined) return;
+    this.#giveUp(pending, error);
+    this.#nextTurn();
   }
 
-  async rekey(kem: boolean): Promise<void> {
+  async rekey(kem: boolean | undefined): Promise<void> {
     await this.open();
     if (this.#state.kind !== 'open') throw this.#error('session_lost', 'rekey', 'the session was lost meanwhile');
     await this.#state.session.rekey(kem);
@@ -142,9 +132,7 @@ export class Link implements Carrier {
   describeDelay(): LewesError {
     const blamed = this.#options.dialer.blame();
     if (blamed !== undefined) return blamed;
-    const what = { connect: 'no connection', key: 'no answer to the hello', handshake: 'no answer to the handshake' };
-    const message = `${what[this.#doing]} within ${this.#options.openTimeoutMs} ms: the gateway is down, unreachable or overloaded, or its identity is another`;
-    return this.#error('timeout', this.#doing, message);
+    return delayError(this.hop, this.#doing, this.#options.openTimeoutMs);
   }
 
   #refusal(request: RequestOptions): LewesError | undefined {
@@ -152,9 +140,11 @@ export class Link implements Carrier {
     if (request.body.length > MAX_FRAME_BODY_LENGTH) {
       return invalidOption(`a request has at most ${MAX_FRAME_BODY_LENGTH} bytes`, this.hop);
     }
-    if (this.#requests.full) return this.#tooMuch(request.step, 'in_flight');
+    if (this.#requests.full) return tooMuchError(this.hop, request.step, 'in_flight');
     const backlog = this.#state.kind === 'open' ? this.#state.session.backlog : 0;
-    return backlog > this.#options.maxWriteBufferBytes ? this.#tooMuch(request.step, 'write_buffer') : undefined;
+    return backlog > this.#options.maxWriteBufferBytes
+      ? tooMuchError(this.hop, request.step, 'write_buffer')
+      : undefined;
   }
 
   #startOpening(): Promise<void> {
@@ -178,7 +168,7 @@ export class Link implements Carrier {
         this.#options,
         {
           earlyFrame: () => {
-            early = this.#requests.queued().find(({ frame }) => frame.length <= MAX_EARLY_FRAME_LENGTH);
+            early = this.#requests.firstQueued(this.traits.maxEarlyFrameLength);
             return early?.frame ?? NO_FRAME;
           },
           nowDoing: (step) => {
@@ -199,7 +189,7 @@ export class Link implements Carrier {
         signal,
       );
     } catch (caught) {
-      const error = caught instanceof LewesError ? caught : this.#internal(caught);
+      const error = caught instanceof LewesError ? caught : internalError(this.hop, this.#doing, caught);
       if (this.#state.kind === 'opening') this.#openingFailed(error);
       throw error;
     }
@@ -212,14 +202,15 @@ export class Link implements Carrier {
   }
 
   #established(
-    family: ClientFamily,
+    family: ClientSession,
     received: ClientReceived,
-    transport: Transport,
+    transport: Transport | undefined,
     early: PendingRequest | undefined,
   ): void {
     const session = new Session(this.#options, this.#hooks, family, transport);
     this.#state = { kind: 'open', session };
     this.#unanswered = 0;
+    this.#turnAwaited = false;
     if (early?.state === 'early') {
       this.#wakeup.before(this.#requests.markSent(early, this.#options.time.clock.now().monotonicMs));
     }
@@ -239,19 +230,50 @@ export class Link implements Carrier {
       session.reconnect();
       return;
     }
+    this.#turnAwaited = false;
     for (const request of this.#requests.queued()) {
-      if (!this.#isCurrent(session)) return;
       this.#send(session, request, false);
+      if (this.#turnAwaited || !this.#isCurrent(session) || !session.connected) return;
     }
   }
 
+  /** An exchange is settled: those that wait for that come next. */
+  #nextTurn(): void {
+    if (this.#turnAwaited && this.#state.kind === 'open') this.#sendQueued(this.#state.session);
+  }
+
   #send(session: Session, request: PendingRequest, repeat: boolean): void {
-    if (!session.sendFrame(request.frame, request.id, repeat)) {
-      const error = this.#error('session_lost', request.step, 'the session cannot seal any more; connect again');
-      this.#requests.settle(request, { kind: 'error', error });
-    } else if (!repeat) {
-      this.#wakeup.before(this.#requests.markSent(request, this.#options.time.clock.now().monotonicMs));
+    const sealed = session.sendFrame(request.frame, request.id, repeat);
+    switch (sealed.kind) {
+      case 'packets':
+        if (!repeat) this.#wakeup.before(this.#requests.markSent(request, this.#options.time.clock.now().monotonicMs));
+        return;
+      case 'later':
+        if (!repeat) this.#turnAwaited = true;
+        return;
+      case 'answered':
+        this.#take(request, sealed.frame);
+        return;
+      case 'spent':
+        this.#metSpent(session, request);
+        return;
     }
+  }
+
+  /** The next session has the request; one that is spent at once, too, would have it for ever. */
+  #metSpent(session: Session, request: PendingRequest): void {
+    const message = 'the session cannot seal any more; ask again, which starts a new handshake';
+    const error = this.#error('session_lost', request.step, message, session.lastFailure);
+    if (request.metSpent) this.#requests.settle(request, { kind: 'error', error });
+    request.metSpent = true;
+    this.#lose(session, error, true);
+  }
+
+  /** Nobody waits for this request any more. */
+  #giveUp(request: PendingRequest, error: LewesError): void {
+    const { id, state } = request;
+    this.#requests.settle(request, { kind: 'error', error });
+    if (state === 'sent' && this.#state.kind === 'open') this.#state.session.abandon(id);
   }
 
   readonly #hooks: SessionHooks = {
@@ -259,15 +281,16 @@ export class Link implements Carrier {
     alive: () => {
       this.#unanswered = 0;
     },
-    exchangeFailed: (lane, failure) => this.#exchangeFailed(lane, failure),
-    connectionLost: (error) => this.#requests.requeue(error),
+    exchangeFailed: (lane, failure, answer) => this.#exchangeFailed(lane, failure, answer),
+    connectionLost: (failure) => this.#connectionLost(failure),
     connectionBack: () => {
       if (this.#state.kind === 'open') this.#sendQueued(this.#state.session);
     },
-    waiting: () => this.#requests.queued().length > 0,
+    waiting: () => this.#requests.waiting,
     rekeyed: (ms) => {
       this.#options.stepDone('rekey', ms);
       this.#events.rekeyed();
+      this.#nextTurn();
     },
     closedByGateway: () => {
       const message = 'the gateway has closed the session; connect again';
@@ -278,9 +301,15 @@ export class Link implements Carrier {
 
   /** What nobody asked for, or not any more, is dropped. */
   #answered(bytes: Uint8Array): void {
+    const request = this.#requests.get(decodeFrame(bytes)?.requestId ?? 0);
+    if (request === undefined || request.state === 'queued') return;
+    this.#take(request, bytes);
+    this.#nextTurn();
+  }
+
+  #take(request: PendingRequest, bytes: Uint8Array): void {
     const frame = decodeFrame(bytes);
-    const request = frame && this.#requests.get(frame.requestId);
-    if (frame === undefined || request === undefined || request.state === 'queued') return;
+    if (frame === undefined) return;
     const nowMs = this.#options.time.clock.now().monotonicMs;
     if (request.step === 'registration') this.#options.stepDone('registration', nowMs - (request.sentMs ?? nowMs));
     if (frame.kind === KIND.failure) {
@@ -291,11 +320,37 @@ export class Link implements Carrier {
     this.#requests.settle(request, { kind: 'answer', frame: { ...frame, body: frame.body.slice() } });
   }
 
-  /** A request that will be repeated has another chance; the rest would wait in vain. */
-  #exchangeFailed(lane: number, failure: TransportFailure): void {
+  #exchangeFailed(lane: number, failure: TransportFailure, answer: Uint8Array | undefined): void {
     const request = this.#requests.get(lane);
-    if (request === undefined || (failure.retry && Number.isFinite(request.nextRepeatMs))) return;
-    this.#requests.settle(request, { kind: 'error', error: failure.error });
+    if (request !== undefined) this.#settleLost(request, failure, answer);
+    this.#countRefusal(failure);
+    this.#nextTurn();
+  }
+
+  /** A request that will be repeated has another chance; the rest would wait in vain. */
+  #settleLost(request: PendingRequest, failure: TransportFailure, answer: Uint8Array | undefined): void {
+    if (answer !== undefined) this.#take(request, answer);
+    else if (!failure.retry || !Number.isFinite(request.nextRepeatMs)) {
+      this.#requests.settle(request, { kind: 'error', error: failure.error });
+    }
+  }
+
+  #connectionLost(failure: TransportFailure): void {
+    const session = this.#state.kind === 'open' ? this.#state.session : undefined;
+    const sent = this.#requests.sent();
+    for (const request of sent) {
+      const answer = session?.lostAnswer(request.id, failure);
+      if (answer !== undefined) this.#take(request, answer);
+    }
+    this.#requests.requeue(failure.error);
+    if (sent.length > 0) this.#countRefusal(failure);
+  }
+
+  /** Where its end is all that a connection can say, it may mean that the gateway does not know the session. */
+  #countRefusal(failure: TransportFailure): void {
+    if (!failure.unanswered || !this.traits.onePacketPerConnection || this.#state.kind !== 'open') return;
+    this.#unanswered++;
+    if (this.#unanswered >= MAX_UNANSWERED) this.#loseUnanswered(this.#state.session, true);
   }
 
   #tick(): void {
@@ -305,44 +360,41 @@ export class Link implements Carrier {
     if (session?.connected) for (const request of repeats) this.#send(session, request, true);
     for (const request of expired) {
       this.#unanswered++;
-      this.#requests.settle(request, { kind: 'error', error: this.#unansweredError(request, session) });
+      this.#giveUp(request, this.#unansweredError(request, session));
     }
-    if (session !== undefined && this.#isCurrent(session) && this.#unanswered >= MAX_UNANSWERED) this.#lose(session);
+    if (session !== undefined && this.#isCurrent(session)) {
+      if (this.#unanswered >= MAX_UNANSWERED) this.#loseUnanswered(session, session.connected);
+      else this.#nextTurn();
+    }
     if (this.#state.kind === 'open') this.#wakeup.before(this.#state.session.nextTickMs());
     this.#wakeup.before(this.#requests.nextDueMs());
   }
 
-  #lose(session: Session): void {
-    const error = this.#error(
-      'session_lost',
-      'request',
-      'two requests in a row were not answered: the gateway does not know the session any more, or is unreachable',
-      session.lastFailure,
-    );
+  #loseUnanswered(session: Session, reachable: boolean): void {
+    const message =
+      'two requests in a row were not answered: the gateway does not know the session any more, or is unreachable';
+    this.#lose(session, this.#error('session_lost', 'request', message, session.lastFailure), reachable);
+  }
+
+  /** What has not left yet is for the next session, unless the gateway cannot be reached at all. */
+  #lose(session: Session, error: LewesError, reachable: boolean): void {
     this.#unanswered = 0;
+    this.#turnAwaited = false;
     if (!this.#options.reconnect) {
       void this.close(error);
       return;
     }
     this.#state = { kind: 'idle' };
     void session.end(error);
-    this.#requests.failAll(error);
+    if (reachable) this.#requests.failSent(error);
+    else this.#requests.failAll(error);
     this.#events.lost(error);
+    if (this.#requests.waiting && this.#state.kind === 'idle') this.open().catch(() => {});
   }
 
   #unansweredError(request: PendingRequest, session: Session | undefined): LewesError {
     const message = `no answer within ${request.timeoutMs} ms; ask again, which starts a new handshake if need be`;
     return this.#error('timeout', request.step, message, session?.lastFailure);
-  }
-
-  #tooMuch(step: Step, reason: 'in_flight' | 'write_buffer'): LewesError {
-    const message = `too much is under way already (${reason}); wait for answers before you ask more`;
-    return new LewesError({ code: 'too_much', hop: this.hop, step, reason, message });
-  }
-
-  #internal(cause: unknown): LewesError {
-    const message = 'a mistake of this library ended the handshake; please report it with its cause';
-    return new LewesError({ code: 'internal', hop: this.hop, step: this.#doing, message, cause });
   }
 
   #error(code: 'session_lost' | 'timeout', step: Step, message: string, cause?: LewesError): LewesError {

@@ -1,12 +1,19 @@
 /**
- * From nothing to a session: attempts on fresh connections with fresh Initiators, until one is established or it makes no
+ * From nothing to a session: attempts on fresh connections with fresh handshakes, until one is established or it makes no
  * sense to go on (lp2.md §4, §4.4). Hints are followed within what the caller allows: a suite only from the caller's list,
  * a told clock once and only for the next salts, never a key that was refused.
  */
+import type { ClientHandshakeOptions, ProtocolVersion } from '../lp/client-handshake.ts';
+import type {
+  ClientHandshake,
+  ClientReceived,
+  ClientSession,
+  HandshakeFailure,
+  VersionTraits,
+} from '../lp/client-session.ts';
 import type { CryptoProvider, KemName, RandomSource } from '../lp/crypto/provider.ts';
 import type { Secret } from '../lp/crypto/secret.ts';
-import type { ClientFamily, ClientReceived } from '../lp/v2/client-family.ts';
-import { type HandshakeFailure, Initiator } from '../lp/v2/initiator.ts';
+import type { Now } from '../lp/time.ts';
 import { type AttemptOutcome, type AttemptStep, runAttempt } from './attempt.ts';
 import type { Hop, LewesError, Step } from './errors.ts';
 import { handshakeError, mayRetry } from './explain.ts';
@@ -21,10 +28,19 @@ const MAX_BACKOFF_MS = 8_000;
 /** lp2.md §4.4. */
 const MAX_CLOCK_OFFSET_MS = 86_400_000;
 
+/** The protocol version that one gateway is spoken to in. */
+export interface SpokenVersion {
+  /** For errors; what it means, the traits say. */
+  readonly number: ProtocolVersion;
+  readonly traits: VersionTraits;
+  createHandshake(options: ClientHandshakeOptions, now: Now): ClientHandshake;
+}
+
 export interface OpeningOptions {
   readonly hop: Hop;
+  readonly version: SpokenVersion;
   readonly keys: GatewayKeys;
-  /** In order of preference, at least one. */
+  /** In order of preference, at least one that the version has; none where it has none. */
   readonly kem: readonly KemName[];
   readonly crypto: CryptoProvider;
   readonly random: RandomSource;
@@ -45,7 +61,8 @@ export interface OpeningHooks {
   h3Sent(): void;
   /** The attempt is over without a session: what rode in its H3 may or may not have been executed. */
   attemptLost(error: LewesError): void;
-  established(family: ClientFamily, received: ClientReceived, transport: Transport): void;
+  /** No transport: it has ended, and the session goes on over the next one. */
+  established(session: ClientSession, received: ClientReceived, transport: Transport | undefined): void;
 }
 
 interface Plan {
@@ -63,8 +80,11 @@ export async function openSession(options: OpeningOptions, hooks: OpeningHooks, 
     const outcome = await attemptOn(transport, plan, options, hooks, signal);
     if (outcome.kind === 'established') return;
     transport.destroy();
+    const { hop, version } = options;
     const error =
-      outcome.kind === 'lost' ? outcome.failure.error : handshakeError(outcome.failure, options.hop, outcome.step);
+      outcome.kind === 'lost'
+        ? outcome.failure.error
+        : handshakeError(outcome.failure, hop, outcome.step, version.number);
     hooks.attemptLost(error);
     if (outcome.kind === 'refused' && followsAtOnce(plan, outcome.failure, options.time)) continue;
     const retry = outcome.kind === 'lost' ? outcome.failure.retry : mayRetry(outcome.failure);
@@ -95,21 +115,23 @@ async function attemptOn(
 ): Promise<AttemptOutcome> {
   const { keyCache, keys, time } = options;
   const [kem] = plan.suites;
-  if (kem === undefined) throw new Error('assertion: an attempt has a suite');
-  hooks.nowDoing('key');
+  const handshake = makeHandshake(kem, plan.clockOffsetMs, options, hooks.earlyFrame());
+  hooks.nowDoing(handshake.usesKemKeys ? 'key' : 'handshake');
   try {
     return await runAttempt({
-      initiator: makeInitiator(kem, plan.clockOffsetMs, options, hooks.earlyFrame()),
+      handshake,
+      toleratesRepeats: options.version.traits.toleratesRepeats,
       transport,
       time,
       signal,
       keyChanged: (key) => {
-        if (key === undefined) keyCache.delete(keys.ed25519, kem);
-        else keyCache.set(keys.ed25519, key);
+        if (key !== undefined) keyCache.set(keys.ed25519, key);
+        else if (kem !== undefined) keyCache.delete(keys.ed25519, kem);
         hooks.nowDoing(key === undefined ? 'key' : 'handshake');
       },
       h3Sent: () => hooks.h3Sent(),
-      established: (family, received) => hooks.established(family, received, transport),
+      established: (session, received, connected) =>
+        hooks.established(session, received, connected ? transport : undefined),
       stepDone: (step, ms) => options.stepDone(step, ms),
     });
   } catch (error) {
@@ -118,9 +140,14 @@ async function attemptOn(
   }
 }
 
-function makeInitiator(kem: KemName, clockOffsetMs: number, options: OpeningOptions, earlyFrame: Uint8Array) {
-  const { crypto, random, clientSeed, keys, keyCache, time } = options;
-  return new Initiator(
+function makeHandshake(
+  kem: KemName | undefined,
+  clockOffsetMs: number,
+  options: OpeningOptions,
+  earlyFrame: Uint8Array,
+): ClientHandshake {
+  const { crypto, random, clientSeed, keys, keyCache, time, version, dialer } = options;
+  return version.createHandshake(
     {
       crypto,
       random,
@@ -128,10 +155,11 @@ function makeInitiator(kem: KemName, clockOffsetMs: number, options: OpeningOpti
       gatewayEd25519: keys.ed25519,
       gatewayX25519: keys.x25519,
       kem,
-      kemKey: keyCache.get(keys.ed25519, kem),
+      kemKey: kem && keyCache.get(keys.ed25519, kem),
       pinnedHashes: keys.pinnedHashes,
       clockOffsetMs,
       earlyFrame,
+      gatewayIp: dialer.gatewayIp,
     },
     time.clock.now(),
   );

@@ -2,6 +2,8 @@
  * What a caller of `connect` may say, with the defaults, and the checks that are made before anything is sent.
  */
 import { isIP } from 'node:net';
+import { DEFAULT_PROTOCOL, type ProtocolVersion, traitsOf } from '../lp/client-handshake.ts';
+import type { VersionTraits } from '../lp/client-session.ts';
 import type { CryptoProvider, KemName, RandomSource } from '../lp/crypto/provider.ts';
 import type { Clock } from '../system/clock.ts';
 import type { Timers } from '../system/timers.ts';
@@ -19,6 +21,12 @@ export interface GatewayOptions {
   readonly address?: string;
   /** The gateway's Ed25519 key: base58, 64 hex digits, or 32 bytes. */
   readonly identity: string | Uint8Array;
+  /**
+   * The protocol version to speak with it, default 2. Version 1 (LP1) is for gateways that have no other: it is not
+   * post-quantum, has no early requests, echoes, standing registrations or tokens, and by default one packet per connection.
+   * The WireGuard preshared key of what it registers is the gateway's identity (lp1.md §8.6), not the request's.
+   */
+  readonly protocol?: ProtocolVersion;
   /** BLAKE3 hashes (32 bytes) of the KEM keys to accept, from an authentic source; none: any that the identity signed. */
   readonly kemKeyHashes?: readonly Uint8Array[];
   /** Registers on the way, without a round trip of its own. The answer is the client's `registration`. */
@@ -42,7 +50,7 @@ export interface Timeouts {
 
 export interface StepEvent {
   readonly hop: Hop;
-  /** `key` at first contact only. `handshake` ends with the reply to H3, which may carry the answer to an early request. */
+  /** `key` at first contact only, and with version 2. `handshake` ends with the reply to H3, which may carry the answer to an early request. */
   readonly step: Step;
   readonly ms: number;
 }
@@ -58,6 +66,11 @@ export interface ConnectOptions {
   readonly tokenSource?: TokenSource;
   /** The KEM suites to use, the preferred one first. Default: X-Wing, then ML-KEM-768. */
   readonly kem?: readonly KemName[];
+  /**
+   * With version 1: all packets over one connection, which Lewes gateways allow and others do not. Default false. Version 2
+   * always keeps its connection.
+   */
+  readonly keepConnections?: boolean;
   /** Default: the native provider where it loads, else the portable one. */
   readonly crypto?: CryptoProvider;
   /** Default: one that lives as long as the client. Share a MemoryKemKeyCache to save round trips. */
@@ -74,7 +87,7 @@ export interface ConnectOptions {
   readonly attempts?: number;
   /** Whether a session that was lost is followed by a new handshake at the next request. Default true; else it closes. */
   readonly reconnect?: boolean;
-  /** Whether rekeys that the gateway asks for bring a fresh ML-KEM exchange. Default true. */
+  /** Whether rekeys that the gateway asks for bring a fresh ML-KEM exchange where the version has one. Default true. */
   readonly ratchet?: boolean;
   /** Unanswered requests per gateway at once, 1 … 65,536. Default 256. */
   readonly maxInFlight?: number;
@@ -99,12 +112,13 @@ const MAX_IN_FLIGHT = 65_536;
 /** What timers can hold. */
 const MAX_TIMEOUT_MS = 2 ** 31 - 1;
 
-/** Throws `invalid_option`. */
-export function checkOptions(options: ConnectOptions): void {
+/** Throws `invalid_option`. `entry`: the `via` where it is given as options. */
+export function checkOptions(options: ConnectOptions, entry?: GatewayOptions): void {
   const { kem = DEFAULT_KEM, clientSeed, localAddress } = options;
   if (kem.length === 0 || !kem.every((name) => DEFAULT_KEM.includes(name))) {
     throw invalidOption(`kem has to name suites of ${DEFAULT_KEM.join(', ')}`);
   }
+  checkVersions(options, entry);
   if (clientSeed !== undefined && clientSeed.length !== 32) throw invalidOption('clientSeed has to be 32 bytes');
   if (localAddress !== undefined && isIP(localAddress) === 0)
     throw invalidOption('localAddress has to be an IP address');
@@ -112,6 +126,35 @@ export function checkOptions(options: ConnectOptions): void {
   checkNumber('maxInFlight', options.maxInFlight, MAX_IN_FLIGHT);
   checkNumber('maxWriteBufferBytes', options.maxWriteBufferBytes, Number.MAX_SAFE_INTEGER);
   for (const [name, ms] of Object.entries(options.timeouts ?? {})) checkNumber(`timeouts.${name}`, ms, MAX_TIMEOUT_MS);
+}
+
+/** What a version cannot do is better said before anything is sent. */
+function checkVersions({ gateway, via, kem }: ConnectOptions, entry: GatewayOptions | undefined): void {
+  checkVersion(gateway, via === undefined ? 'direct' : 'exit');
+  if (entry !== undefined) checkVersion(entry, 'entry');
+  const withKem = [gateway, entry].some((each) => each !== undefined && traitsFor(each).kemSuites.length > 0);
+  if (kem !== undefined && !withKem) throw invalidOption('kem is given, but LP1 has no KEM suites; leave it out');
+}
+
+function checkVersion(gateway: GatewayOptions, hop: Hop): void {
+  const { protocol, kemKeyHashes, early } = gateway;
+  if (protocol !== undefined && protocol !== 1 && protocol !== 2) throw invalidOption('protocol is 1 or 2', hop);
+  const { kemSuites, requestKinds, maxEarlyFrameLength } = traitsFor(gateway);
+  if (kemKeyHashes !== undefined && kemSuites.length === 0) {
+    throw invalidOption('kemKeyHashes is given, but LP1 has no KEM keys; leave it out', hop);
+  }
+  // A version that has early frames takes every kind: what it does not know, the gateway answers.
+  if (early !== undefined && maxEarlyFrameLength === 0 && !requestKinds.includes(early.kind)) {
+    throw invalidOption(`early is of kind ${early.kind}, which LP1 does not carry`, hop);
+  }
+}
+
+export function protocolOf(gateway: GatewayOptions): ProtocolVersion {
+  return gateway.protocol ?? DEFAULT_PROTOCOL;
+}
+
+function traitsFor(gateway: GatewayOptions): VersionTraits {
+  return traitsOf(protocolOf(gateway));
 }
 
 function checkNumber(name: string, value: number | undefined, max: number): void {

@@ -34,6 +34,8 @@ export interface PendingRequest extends RequestOptions {
   deadlineMs: number;
   repeats: number;
   nextRepeatMs: number;
+  /** It has met a session that could not seal it. */
+  metSpent: boolean;
 }
 
 const NEVER = Number.POSITIVE_INFINITY;
@@ -68,6 +70,7 @@ export class RequestTable {
       deadlineMs: NEVER,
       repeats: 0,
       nextRepeatMs: NEVER,
+      metSpent: false,
     };
     this.#pending.set(id, pending);
     return pending;
@@ -77,8 +80,24 @@ export class RequestTable {
     return this.#pending.get(id);
   }
 
-  queued(): PendingRequest[] {
-    return [...this.#pending.values()].filter((request) => request.state === 'queued');
+  /** Lazily, in order: the table may change in between, and what was added then is taken, too. */
+  *queued(): Generator<PendingRequest, undefined> {
+    for (const request of this.#pending.values()) if (request.state === 'queued') yield request;
+  }
+
+  /** The first whose frame is not longer than that. */
+  firstQueued(maxFrameLength: number): PendingRequest | undefined {
+    for (const request of this.queued()) if (request.frame.length <= maxFrameLength) return request;
+    return undefined;
+  }
+
+  get waiting(): boolean {
+    return this.queued().next().value !== undefined;
+  }
+
+  /** Those that have left and have no answer. */
+  sent(): PendingRequest[] {
+    return [...this.#pending.values()].filter((request) => request.state !== 'queued');
   }
 
   /** It has left on a session; the time that it is given begins. Returns when to look at it again. */
@@ -107,8 +126,7 @@ export class RequestTable {
 
   /** What was on its way when the connection or the attempt was lost: queued again, or failed where that is not safe. */
   requeue(error: LewesError): void {
-    for (const request of [...this.#pending.values()]) {
-      if (request.state === 'queued') continue;
+    for (const request of this.sent()) {
       if (request.idempotent) request.state = 'queued';
       else this.settle(request, { kind: 'error', error });
     }
@@ -118,6 +136,10 @@ export class RequestTable {
     if (!this.#pending.delete(request.id)) return;
     request.frame.fill(0);
     request.settle(result);
+  }
+
+  failSent(error: LewesError): void {
+    for (const request of this.sent()) this.settle(request, { kind: 'error', error });
   }
 
   failAll(error: LewesError): void {

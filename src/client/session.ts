@@ -1,10 +1,9 @@
 /**
- * A live session family on whatever connection there is (lp2.md §5, §6): a session is not bound to a connection, so when
- * one breaks and something waits, the next one carries on. It seals, opens, rekeys and repeats; what a frame means is the
- * link's. Invariant: after `end` nothing is sent or told, and the family's secrets are wiped.
+ * A live ClientSession (here: the family) on whatever connection there is (lp2.md §5, §6): a session is not bound to a
+ * connection, so when one breaks and something waits, the next one carries on. It seals, opens, rekeys and repeats; what a
+ * frame means is the link's. Invariant: after `end` nothing is sent or told, and the family's secrets are wiped.
  */
-import type { RandomSource } from '../lp/crypto/provider.ts';
-import type { ClientFamily, ClientReceived } from '../lp/v2/client-family.ts';
+import type { ClientReceived, ClientSession, SealedFrame, StartedRekey } from '../lp/client-session.ts';
 import { type Hop, LewesError } from './errors.ts';
 import {
   CONTROL_LANE,
@@ -21,7 +20,6 @@ const NEVER = Number.POSITIVE_INFINITY;
 
 export interface SessionOptions {
   readonly hop: Hop;
-  readonly random: RandomSource;
   readonly dialer: Dialer;
   readonly time: Time;
   /** Whether the rekeys that the gateway asks for bring a fresh ML-KEM exchange. */
@@ -29,12 +27,14 @@ export interface SessionOptions {
 }
 
 export interface SessionHooks {
-  /** The content of an EncryptedData packet; valid during the call only. */
+  /** An application frame, an answer; valid during the call only. */
   frame(bytes: Uint8Array): void;
   /** Any packet of the gateway that opened. */
   alive(): void;
-  exchangeFailed(lane: number, failure: TransportFailure): void;
-  connectionLost(error: LewesError): void;
+  /** `answer`: what it means that no answer came, as a frame, where it means any. */
+  exchangeFailed(lane: number, failure: TransportFailure, answer: Uint8Array | undefined): void;
+  /** What was on its way can be asked for with `lostAnswer`. */
+  connectionLost(failure: TransportFailure): void;
   connectionBack(): void;
   /** Whether requests wait for a connection. */
   waiting(): boolean;
@@ -52,7 +52,7 @@ interface Rekeying {
 export class Session implements TransportHandlers {
   readonly #options: SessionOptions;
   readonly #hooks: SessionHooks;
-  readonly #family: ClientFamily;
+  readonly #family: ClientSession;
   readonly #ended = new AbortController();
   #transport: Transport | undefined;
   #dialling = false;
@@ -62,7 +62,7 @@ export class Session implements TransportHandlers {
   lastFailure: LewesError | undefined;
   #rekeying: Rekeying | undefined;
 
-  constructor(options: SessionOptions, hooks: SessionHooks, family: ClientFamily, transport: Transport) {
+  constructor(options: SessionOptions, hooks: SessionHooks, family: ClientSession, transport: Transport | undefined) {
     this.#options = options;
     this.#hooks = hooks;
     this.#family = family;
@@ -83,12 +83,33 @@ export class Session implements TransportHandlers {
     return this.#transport?.backlog ?? 0;
   }
 
-  /** False when the frame cannot be sealed any more. There is a connection. */
-  sendFrame(frame: Uint8Array, lane: number, repeat: boolean): boolean {
-    const packet = this.#family.sealFrame(frame);
-    if (packet === undefined) return false;
-    this.#transport?.send([packet], { replies: 1, lane, repeat, idempotent: false });
-    return true;
+  /** There is a connection, and what was sealed has left when this returns. The packets are the session's affair. */
+  sendFrame(frame: Uint8Array, lane: number, repeat: boolean): SealedFrame {
+    const sealed = this.#family.sealFrame(frame, this.#now);
+    if (sealed.kind === 'packets') {
+      this.#transport?.send(sealed.packets, { replies: 1, lane, repeat, idempotent: false });
+    }
+    return sealed;
+  }
+
+  /** The request's exchange came to nothing, and is over. What that means, as an application frame, if it means any. */
+  lostAnswer(requestId: number, failure: TransportFailure): Uint8Array | undefined {
+    const answer = failure.unanswered ? this.#family.unanswered(requestId) : undefined;
+    // Its connection is at its end, or this was all that it carried.
+    this.#family.abandonRequest(requestId);
+    return answer;
+  }
+
+  /** Nobody waits any more for what was sent. Where a late answer could be taken for another's, the connection goes. */
+  abandon(requestId: number): void {
+    if (!this.#family.abandonRequest(requestId)) return;
+    const transport = this.#transport;
+    if (transport === undefined) return;
+    transport.destroy();
+    const message = 'the connection was given up together with a request that had no answer in time';
+    const { hop } = this.#options;
+    const error = new LewesError({ code: 'connection_lost', hop, step: 'request', reason: 'abandoned', message });
+    this.closed({ error, retry: true, unanswered: false });
   }
 
   /** Opens a connection unless there is one or one is coming. */
@@ -104,29 +125,28 @@ export class Session implements TransportHandlers {
 
   /**
    * Resolves when the new session seals what is sent from then on. One that is under way is joined. Rejects with
-   * `rekey_refused` after an Abort or within 10 s of one, with `timeout` when nothing answers.
+   * `rekey_refused` after an Abort, within 10 s of one, and where the version has no KEM exchange and one is asked for; with
+   * `timeout` when nothing answers. `undefined` leaves the KEM exchange to the version.
    */
-  rekey(kem: boolean): Promise<void> {
+  rekey(kem: boolean | undefined): Promise<void> {
     if (this.#rekeying !== undefined) return this.#rekeying.result.promise;
     const now = this.#now;
-    const kk1 = this.#family.startRekey(kem, this.#options.random, now);
-    if (kk1 === undefined) return Promise.reject(this.#rekeyRefused('too_soon'));
+    const started = this.#family.startRekey(kem, now);
+    if (started.kind === 'refused') return Promise.reject(this.#rekeyRefused(started.reason));
     const rekeying: Rekeying = { startMs: now.monotonicMs, result: Promise.withResolvers() };
     // It may have been the gateway that asked, and then nobody listens.
     rekeying.result.promise.catch(() => {});
     this.#rekeying = rekeying;
-    this.#sendControl([kk1], false);
+    this.#sendControl([started.packet], 1, false);
     this.#hooks.wakeAt(this.nextTickMs());
     return rekeying.result.promise;
   }
 
   tick(): void {
     const now = this.#now;
-    this.#sendControl(this.#family.tick(now), true);
-    if (this.#rekeying !== undefined && !this.#family.rekeying) {
-      const message = 'no answer to the rekeying; the session goes on with its present keys';
-      this.#endRekey(new LewesError({ code: 'timeout', hop: this.#options.hop, step: 'rekey', message }));
-    }
+    const packets = this.#family.tick(now);
+    this.#sendControl(packets, packets.length, true);
+    if (this.#rekeyUnanswered()) this.abandon(CONTROL_LANE);
     if (now.monotonicMs < this.#redialAtMs) return;
     this.#redialAtMs = NEVER;
     if (this.#needsConnection) this.reconnect();
@@ -157,13 +177,17 @@ export class Session implements TransportHandlers {
 
   exchangeFailed(lane: number, failure: TransportFailure): void {
     this.lastFailure = failure.error;
-    if (lane !== CONTROL_LANE) this.#hooks.exchangeFailed(lane, failure);
+    const answer = this.lostAnswer(lane, failure);
+    if (lane === CONTROL_LANE) this.#rekeyUnanswered(failure.error);
+    else this.#hooks.exchangeFailed(lane, failure, answer);
   }
 
   closed(failure: TransportFailure): void {
     this.#transport = undefined;
     this.lastFailure = failure.error;
-    this.#hooks.connectionLost(failure.error);
+    this.lostAnswer(CONTROL_LANE, failure);
+    this.#rekeyUnanswered(failure.error);
+    this.#hooks.connectionLost(failure);
     if (this.#needsConnection) this.reconnect();
   }
 
@@ -185,12 +209,15 @@ export class Session implements TransportHandlers {
       case 'opened':
         return;
       case 'rekeyAsked':
-        if (this.#rekeying === undefined) this.rekey(this.#options.ratchet).catch(() => {});
+        if (this.#rekeying === undefined) this.rekey(this.#options.ratchet ? undefined : false).catch(() => {});
         return;
+      case 'send': {
+        const { packets, requestId: lane, replies } = received;
+        this.#transport?.send(packets, { replies, lane, repeat: false, idempotent: false });
+        return;
+      }
       case 'rekeyed':
-        this.#sendControl(received.packets, false);
-        this.#hooks.wakeAt(this.nextTickMs());
-        this.#endRekey(undefined);
+        this.#rekeyed(received.packets, received.replies);
         return;
       case 'aborted':
         this.#endRekey(this.#rekeyRefused('aborted'));
@@ -202,10 +229,10 @@ export class Session implements TransportHandlers {
   }
 
   /** Without a connection nothing is lost: the family repeats it. */
-  #sendControl(packets: readonly Uint8Array[], repeat: boolean): void {
+  #sendControl(packets: readonly Uint8Array[], replies: number, repeat: boolean): void {
     if (packets.length === 0) return;
     if (this.#transport === undefined) this.reconnect();
-    else this.#transport.send(packets, { replies: packets.length, lane: CONTROL_LANE, repeat, idempotent: false });
+    else this.#transport.send(packets, { replies, lane: CONTROL_LANE, repeat, idempotent: false });
   }
 
   #dialled(transport: Transport): void {
@@ -231,20 +258,35 @@ export class Session implements TransportHandlers {
     this.#hooks.wakeAt(this.#redialAtMs);
   }
 
-  #endRekey(error: LewesError | undefined): void {
-    const rekeying = this.#rekeying;
-    if (rekeying === undefined) return;
+  /** Whether the family has given a rekeying up; then it is told. */
+  #rekeyUnanswered(cause?: LewesError): boolean {
+    if (this.#rekeying === undefined || this.#family.rekeying) return false;
+    const message = 'no answer to the rekeying; the session goes on with its present keys';
+    this.#endRekey(new LewesError({ code: 'timeout', hop: this.#options.hop, step: 'rekey', message, cause }));
+    return true;
+  }
+
+  #endRekey(error: LewesError): void {
+    this.#rekeying?.result.reject(error);
     this.#rekeying = undefined;
-    if (error !== undefined) {
-      rekeying.result.reject(error);
-      return;
-    }
+  }
+
+  /** What is sealed from now on needs what these packets say, so they leave first. */
+  #rekeyed(packets: readonly Uint8Array[], replies: number): void {
+    const rekeying = this.#rekeying;
+    this.#rekeying = undefined;
+    this.#sendControl(packets, replies, false);
+    this.#hooks.wakeAt(this.nextTickMs());
+    if (rekeying === undefined) return;
     this.#hooks.rekeyed(this.#now.monotonicMs - rekeying.startMs);
     rekeying.result.resolve();
   }
 
-  #rekeyRefused(reason: 'too_soon' | 'aborted'): LewesError {
-    const message = 'the gateway rekeys a session at most every 10 s; try again in 10 s';
+  #rekeyRefused(reason: Extract<StartedRekey, { kind: 'refused' }>['reason'] | 'aborted'): LewesError {
+    const message =
+      reason === 'kem_not_offered'
+        ? 'version 1 of the protocol (LP1) has no ML-KEM exchange; rekey without "kem", or use version 2'
+        : 'the gateway rekeys a session at most every 10 s; try again in 10 s';
     return new LewesError({ code: 'rekey_refused', hop: this.#options.hop, step: 'rekey', reason, message });
   }
 }

@@ -1,94 +1,52 @@
 /**
- * Packets over one TCP connection with BE16 frames (lp2.md §2). What is sent within one turn is joined into one write:
- * a write per packet costs several times more, and a round trip is counted by writes. Invariant: after `destroy`, `close`
- * or the end of the stream no handler is called.
+ * Packets over one TCP connection, as BE16 frames (lp2.md §2) or LP1's BE32 ones. What is sent within one turn is joined
+ * into one write: a write per packet costs several times more, and a round trip is counted by writes. Invariant: after
+ * `destroy`, `close` or the end of the stream no handler is called.
  */
-import { connect, type Socket } from 'node:net';
-import { encodeFrames, FrameCutter, type FrameSink } from '../lp/wire/framing.ts';
-import type { Timers } from '../system/timers.ts';
-import { type Hop, LewesError } from './errors.ts';
-import type { Address } from './gateway-target.ts';
+import type { Socket } from 'node:net';
+import { encodeFrames, FrameCutter, type FrameSink, type Framing } from '../lp/wire/framing.ts';
+import { LewesError } from './errors.ts';
+import { CLOSE_GRACE_MS, connectSocket, remoteIp, type TcpOptions } from './tcp-connect.ts';
 import type { Dialer, Exchange, Transport, TransportHandlers } from './transport.ts';
-import { reasonOf } from './wakeup.ts';
-
-/** A gateway ends its side as soon as it has read ours; a second is for slow networks. */
-const CLOSE_GRACE_MS = 1_000;
-
-export interface TcpOptions {
-  readonly address: Address;
-  readonly hop: Hop;
-  readonly connectTimeoutMs: number;
-  readonly localAddress: string | undefined;
-  readonly timers: Timers;
-}
 
 export class TcpDialer implements Dialer {
   readonly nested = false;
+  gatewayIp = new Uint8Array(0);
   readonly #options: TcpOptions;
+  readonly #framing: Framing;
 
-  constructor(options: TcpOptions) {
+  constructor(options: TcpOptions, framing: Framing) {
     this.#options = options;
+    this.#framing = framing;
   }
 
   blame(): undefined {
     return undefined;
   }
 
-  dial(signal: AbortSignal): Promise<Transport> {
-    if (signal.aborted) return Promise.reject(reasonOf(signal));
-    const { address, localAddress, timers, connectTimeoutMs } = this.#options;
-    return new Promise((resolve, reject) => {
-      const { host, port } = address;
-      const socket = connect({ host, port, noDelay: true, ...(localAddress !== undefined && { localAddress }) });
-      const settle = (finish: () => void) => {
-        cancelTimer();
-        signal.removeEventListener('abort', abort);
-        socket.removeListener('error', failed);
-        finish();
-      };
-      const give = (error: LewesError) =>
-        settle(() => {
-          socket.on('error', () => {});
-          socket.destroy();
-          reject(error);
-        });
-      const failed = (error: NodeJS.ErrnoException) => give(this.#connectError(error.code ?? 'unknown', error));
-      const abort = () => give(reasonOf(signal));
-      const cancelTimer = timers.after(connectTimeoutMs, () => give(this.#connectError('timeout')));
-      signal.addEventListener('abort', abort, { once: true });
-      socket.once('error', failed);
-      socket.once('connect', () => settle(() => resolve(new TcpTransport(socket, this.#options))));
-    });
-  }
-
-  #connectError(reason: string, cause?: unknown): LewesError {
-    const { address, hop } = this.#options;
-    const at = `${address.host.includes(':') ? `[${address.host}]` : address.host}:${address.port}`;
-    const message = `no connection to ${at} (${reason}): ${ADVICE[reason] ?? 'check the address and the network'}`;
-    return new LewesError({ code: 'connect_failed', hop, step: 'connect', reason, message, cause });
+  async dial(signal: AbortSignal): Promise<Transport> {
+    const socket = await connectSocket(this.#options, signal);
+    this.gatewayIp = remoteIp(socket);
+    return new TcpTransport(socket, this.#options, this.#framing);
   }
 }
-
-const ADVICE: Readonly<Record<string, string>> = {
-  ECONNREFUSED: 'nothing listens there; check address and port, and that the gateway runs',
-  timeout: 'no answer in time; check the address, and that no firewall is in between',
-  ENOTFOUND: 'there is no such name',
-  EADDRNOTAVAIL: 'the local address is none of this machine, or all its ports are in use',
-};
 
 class TcpTransport implements Transport, FrameSink {
   readonly #socket: Socket;
   readonly #options: TcpOptions;
-  readonly #cutter = new FrameCutter(this, 'be16');
+  readonly #framing: Framing;
+  readonly #cutter: FrameCutter;
   readonly #gone: Promise<void>;
   #handlers: TransportHandlers | undefined;
   #queue: Uint8Array[] = [];
   #queuedBytes = 0;
   #over = false;
 
-  constructor(socket: Socket, options: TcpOptions) {
+  constructor(socket: Socket, options: TcpOptions, framing: Framing) {
     this.#socket = socket;
     this.#options = options;
+    this.#framing = framing;
+    this.#cutter = new FrameCutter(this, framing);
     this.#gone = new Promise((resolve) => socket.once('close', () => resolve()));
     let cause: unknown;
     socket.on('error', (error) => {
@@ -158,7 +116,7 @@ class TcpTransport implements Transport, FrameSink {
     if (this.#over || queue.length === 0) return;
     this.#queue = [];
     this.#queuedBytes = 0;
-    this.#socket.write(encodeFrames('be16', queue));
+    this.#socket.write(encodeFrames(this.#framing, queue));
   }
 
   #end(reason: string, message: string, cause?: unknown): void {
@@ -166,6 +124,6 @@ class TcpTransport implements Transport, FrameSink {
     this.destroy();
     const { hop } = this.#options;
     const error = new LewesError({ code: 'connection_lost', hop, step: 'connect', reason, message, cause });
-    this.#handlers?.closed({ error, retry: true });
+    this.#handlers?.closed({ error, retry: true, unanswered: reason === 'closed' });
   }
 }

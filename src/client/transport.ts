@@ -1,6 +1,6 @@
 /**
- * How packets reach a gateway: over a TCP connection, or inside another session's Forwards. A transport promises
- * nothing about answers; handshake and session match them by index and request id.
+ * How packets reach a gateway: over a TCP connection, over one for each packet, or inside another session's Forwards. A
+ * transport promises nothing about answers; handshake and session match them by index and request id.
  */
 import type { LewesError } from './errors.ts';
 
@@ -8,14 +8,17 @@ import type { LewesError } from './errors.ts';
 export const CONTROL_LANE = 0;
 
 export interface Exchange {
-  /** Packets that are expected in answer; a nested transport has to say how many. */
+  /**
+   * Packets that are expected in answer: one to each of the last so many packets of the exchange. A stream does not need to
+   * know; what carries packets one by one does.
+   */
   readonly replies: number;
-  /** What it belongs to: a nested transport leaves a repeat out while that lane still waits for its answer. */
+  /** What it belongs to: a repeat is left out while that lane still waits for its answer, where the way loses nothing. */
   readonly lane: number;
   readonly repeat: boolean;
-  /** The gateway takes the same packets twice without harm (a handshake's), so a lost connection need not end this. */
+  /** The gateway takes the same packets twice without harm, so a lost connection need not end this. */
   readonly idempotent: boolean;
-  /** Called when the packets are on their way. */
+  /** Called when the packets, or the first of them, are on their way. */
   readonly sent?: () => void;
 }
 
@@ -23,6 +26,8 @@ export interface TransportFailure {
   readonly error: LewesError;
   /** Whether a new transport may fare better. */
   readonly retry: boolean;
+  /** What was sent may have arrived: its connection was ended by the peer without an answer, which may be one, too. */
+  readonly unanswered: boolean;
 }
 
 export interface TransportHandlers {
@@ -36,7 +41,7 @@ export interface TransportHandlers {
 
 export interface Transport {
   attach(handlers: TransportHandlers): void;
-  /** What is sent within one turn leaves in one write. */
+  /** On a stream, what is sent within one turn leaves in one write. */
   send(packets: readonly Uint8Array[], exchange: Exchange): void;
   /** Bytes that were sent and have not left. */
   readonly backlog: number;
@@ -52,4 +57,6 @@ export interface Dialer {
   /** What a transport is still waiting for by itself: the gateway in front of this one. */
   blame(): LewesError | undefined;
   readonly nested: boolean;
+  /** The gateway's IP address (4 or 16 bytes) that was dialled last; empty where it is not known. */
+  readonly gatewayIp: Uint8Array;
 }

@@ -8,7 +8,17 @@ import { readLe32 } from '../lp/wire/bytes.ts';
 import type { FrameSink } from '../lp/wire/framing.ts';
 import { headerFault } from '../lp/wire/header.ts';
 import { encodeBusyPacket } from '../lp/wire/message.ts';
-import { BOOTSTRAP_INDEX, CONTENT_OFFSET, counterOf, isSessionIndex, TYPE, typeOf } from '../lp/wire/packet.ts';
+import {
+  BOOTSTRAP_INDEX,
+  CONTENT_OFFSET,
+  counterOf,
+  encodeUnsealed,
+  isSessionIndex,
+  TYPE,
+  typeOf,
+  VERSION_1,
+  versionOf,
+} from '../lp/wire/packet.ts';
 import { ADMIT, type PacketEnvelope } from '../shard/messages.ts';
 import type { Admission, Source } from './admission.ts';
 import { type CloseReason, Connection, type ConnectionTimeouts } from './connection.ts';
@@ -18,6 +28,8 @@ import type { Router } from './router.ts';
 export interface AcceptorOptions {
   readonly timeouts: ConnectionTimeouts;
   readonly connections: number;
+  /** Whether LP1 is admitted. */
+  readonly lp1: boolean;
 }
 
 export interface AcceptorDependencies {
@@ -55,11 +67,14 @@ function listenReason(cause: NodeJS.ErrnoException): [string, string] {
 }
 
 const LISTEN_BACKLOG = 4_096;
+const EMPTY = new Uint8Array(0);
 
 export interface AcceptorCounts {
   accepted: number;
   refused: number;
   busy: number;
+  /** Frames for an unknown index that waited for the batches before them. */
+  heldBack: number;
   readonly closed: Record<CloseReason, number>;
   readonly drops: Partial<Record<DropReason, number>>;
 }
@@ -69,7 +84,18 @@ export class Acceptor {
     accepted: 0,
     refused: 0,
     busy: 0,
-    closed: { framing: 0, frame_timeout: 0, unproven: 0, idle: 0, not_reading: 0, peer: 0, error: 0, drain: 0 },
+    heldBack: 0,
+    closed: {
+      framing: 0,
+      frame_timeout: 0,
+      unproven: 0,
+      idle: 0,
+      not_reading: 0,
+      no_answer: 0,
+      peer: 0,
+      error: 0,
+      drain: 0,
+    },
     drops: {},
   };
   private readonly options: AcceptorOptions;
@@ -132,9 +158,23 @@ export class Acceptor {
 
   /** Closes connections whose time is up (§4.5). */
   sweep(nowMs: number): void {
+    const { timeouts } = this.options;
     for (const connection of this.connections.values()) {
-      const reason = connection.overdue(nowMs, this.options.timeouts);
+      if (connection.closed) {
+        if (connection.lingers(nowMs, timeouts)) connection.destroy();
+        continue;
+      }
+      const reason = connection.overdue(nowMs, timeouts);
       if (reason !== undefined) this.drop(connection, reason);
+    }
+  }
+
+  /** Sends what a batch brought for the connection; one whose last packet gets no answer ends then. */
+  settle(connection: Connection): void {
+    if (!connection.flush()) this.drop(connection, 'not_reading');
+    else if (connection.finished) {
+      this.counts.closed.no_answer++;
+      connection.end();
     }
   }
 
@@ -193,21 +233,53 @@ export class Acceptor {
   }
 
   /** Decided from the 12 header bytes; what is refused is never buffered. */
-  private admitHeader(connection: Connection, bytes: Uint8Array, offset: number, length: number): boolean {
+  private admitHeader(connection: Connection, bytes: Uint8Array, offset: number, length: number): boolean | 'wait' {
+    const { router } = this.dependencies;
     const index = readLe32(bytes, offset);
-    const fault = headerFault(bytes, offset, length);
-    if (fault === undefined && (index === BOOTSTRAP_INDEX || this.dependencies.router.knows(index))) return true;
+    const known = index === BOOTSTRAP_INDEX || router.knows(index);
+    if (!known && this.holdBack(connection)) return 'wait';
+    connection.heldBack = false;
+    const fault = headerFault(bytes, offset, length, router.isLive(index));
+    if (fault === undefined && known) return true;
     this.countDrop(fault ?? 'unknown_index');
     connection.other(this.eventMs);
     connection.frameDone();
     return false;
   }
 
+  /**
+   * A packet on an index that an LP1 client picked for its new session may be here before the shard has said that it takes
+   * the index. So the connection waits, once per frame, for what was queued in any shard before it (lp1.md §7.8).
+   */
+  private holdBack(connection: Connection): boolean {
+    if (!this.options.lp1 || connection.heldBack) return false;
+    const busy: Mailbox[] = [];
+    for (let shard = 0; shard < this.dependencies.router.shards; shard++) {
+      const mailbox = this.dependencies.mailbox(shard);
+      if (!mailbox.settled) busy.push(mailbox);
+    }
+    if (busy.length === 0) return false;
+    connection.heldBack = true;
+    this.counts.heldBack++;
+    connection.hold();
+    let left = busy.length;
+    const settled = () => {
+      left--;
+      if (left === 0) this.resume(connection);
+    };
+    for (const mailbox of busy) mailbox.whenSettled(settled);
+    return true;
+  }
+
+  private resume(connection: Connection): void {
+    if (!connection.resume()) this.drop(connection, 'framing');
+  }
+
   private take(connection: Connection, packet: Uint8Array): void {
-    connection.frameDone();
+    connection.packetTaken();
     const index = readLe32(packet, 0);
-    if (isSessionIndex(index)) this.takeLive(connection, index, packet);
-    else if (index === BOOTSTRAP_INDEX) this.takeHello(connection, packet);
+    if (index === BOOTSTRAP_INDEX) this.takeHello(connection, packet);
+    else if (this.dependencies.router.isLive(index)) this.takeLive(connection, index, packet);
     else this.takeHandshake(connection, index, packet);
   }
 
@@ -219,9 +291,7 @@ export class Acceptor {
     const room = mailbox.offerTransport(envelope, packet, isH3);
     if (room && !shareUsed) return;
     connection.hold();
-    const resume = () => {
-      if (!connection.resume()) this.drop(connection, 'framing');
-    };
+    const resume = () => this.resume(connection);
     if (room) mailbox.whenBatchLeaves(resume);
     else mailbox.whenRoom(resume);
   }
@@ -229,17 +299,19 @@ export class Acceptor {
   private takeHello(connection: Connection, packet: Uint8Array): void {
     const { admission, router } = this.dependencies;
     const index = readLe32(packet, CONTENT_OFFSET);
-    const shard = router.shardOf(index);
+    const v1 = this.isV1(packet);
+    const shard = v1 ? router.place(index) : router.shardOf(index);
     const { source } = connection;
     const record = admission.reserveRecord(source, shard);
     const envelope = this.envelope(connection, record ? ADMIT.record : 0);
     if (this.dependencies.mailbox(shard).offerHandshake(envelope, packet, HANDSHAKE_COST_US.hello)) {
       // Routed ahead of the shard's word, for message 5 may follow in the same read.
-      if (record && index !== BOOTSTRAP_INDEX && !isSessionIndex(index)) router.add(shard, index);
+      const possible = index !== BOOTSTRAP_INDEX && (v1 || !isSessionIndex(index));
+      if (record && possible && !router.knows(index)) router.add(shard, index, false);
       return;
     }
     if (record) admission.release('record', source.id, shard);
-    this.shed(connection, index, shard);
+    this.shed(connection, index, shard, v1);
   }
 
   private takeHandshake(connection: Connection, index: number, packet: Uint8Array): void {
@@ -248,29 +320,39 @@ export class Acceptor {
     const mailbox = this.dependencies.mailbox(shard);
     const { source } = connection;
     const isNoise = typeOf(packet) === TYPE.handshake;
-    if (isNoise && counterOf(packet) === 2) {
+    // LP1 seals its H3: there the counter alone says so.
+    if (counterOf(packet) === 2 && (isNoise || this.options.lp1)) {
       this.takeLive(connection, index, packet, true);
       return;
     }
+    const v1 = this.isV1(packet);
     const isH1 = isNoise && counterOf(packet) === 1;
-    const token = isH1 && source.takeToken(this.eventMs);
+    const isKktV1 = v1 && typeOf(packet) === TYPE.kktRequest;
+    const token = (isH1 || isKktV1) && source.takeToken(this.eventMs);
     const session = isH1 && admission.reserveSession(source, shard);
     const flags = (token ? ADMIT.token : 0) | (session ? ADMIT.session : 0);
-    const cost = isH1 ? HANDSHAKE_COST_US.h1 : HANDSHAKE_COST_US.kkt;
+    const cost = isH1 ? HANDSHAKE_COST_US.h1 : isKktV1 ? HANDSHAKE_COST_US.kktV1 : HANDSHAKE_COST_US.kkt;
     if (mailbox.offerHandshake(this.envelope(connection, flags), packet, cost)) return;
     if (token) source.returnToken();
     if (session) admission.release('session', source.id, shard);
-    if (isH1) this.shed(connection, index, shard);
+    if (isH1 || isKktV1) this.shed(connection, index, shard, v1);
     else this.countDrop('mailbox_full');
   }
 
   /** Beyond the bound on queued handshake work: Busy, without any work of the shard's (§4.5). */
-  private shed(connection: Connection, index: number, shard: number): void {
+  private shed(connection: Connection, index: number, shard: number, v1: boolean): void {
     this.counts.busy++;
     this.countDrop('mailbox_full');
     connection.other(this.eventMs);
-    const busy = encodeBusyPacket(index, this.dependencies.mailbox(shard).retryAfter());
+    const busy = v1
+      ? encodeUnsealed(index, 0, TYPE.busy, EMPTY, VERSION_1)
+      : encodeBusyPacket(index, this.dependencies.mailbox(shard).retryAfter());
     if (!connection.sendPacket(busy)) this.drop(connection, 'not_reading');
+  }
+
+  /** Whether an unsealed packet is LP1's, where that is admitted. */
+  private isV1(packet: Uint8Array): boolean {
+    return this.options.lp1 && versionOf(packet) === VERSION_1;
   }
 
   private envelope(connection: Connection, flags: number): PacketEnvelope {

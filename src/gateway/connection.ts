@@ -20,6 +20,7 @@ export type CloseReason =
   | 'unproven'
   | 'idle'
   | 'not_reading'
+  | 'no_answer'
   | 'peer'
   | 'error'
   | 'drain';
@@ -38,6 +39,8 @@ export class Connection {
   readonly id: number;
   readonly source: Source;
   closed = false;
+  /** The frame that is asked for has waited for the batches before it: now it is decided. */
+  heldBack = false;
   private readonly socket: Socket;
   private readonly cutter: FrameCutter;
   private readonly startedMs: number;
@@ -52,6 +55,12 @@ export class Connection {
   private drainAwaited = false;
   private share = 0;
   private shareOf = -1;
+  /** Packets taken from it, and how many of them have their answer, or are known to get none. */
+  private taken = 0;
+  private answered = 0;
+  /** It ends when all that was taken is answered. */
+  private ending = false;
+  private endedMs: number | undefined;
 
   constructor(id: number, socket: Socket, source: Source, sink: FrameSink, nowMs: number) {
     this.id = id;
@@ -68,6 +77,7 @@ export class Connection {
 
   /** What a read brought. False: the stream is broken. */
   read(chunk: Uint8Array, nowMs: number): boolean {
+    if (this.closed) return true;
     this.lastReadMs = nowMs;
     if (!this.cutter.push(chunk)) return false;
     if (this.cutter.midFrame) this.frameSinceMs ??= nowMs;
@@ -78,6 +88,12 @@ export class Connection {
   /** A frame was completed (or skipped): the next one's time begins with its own first byte. */
   frameDone(): void {
     this.frameSinceMs = undefined;
+  }
+
+  /** A packet goes to a shard. */
+  packetTaken(): void {
+    this.taken++;
+    this.frameDone();
   }
 
   /** Reads no further until `resume`; what was read already waits. */
@@ -118,7 +134,25 @@ export class Connection {
    */
   reply(frame: Uint8Array): boolean {
     if (this.closed) return false;
+    this.answered++;
     return this.replies.push(this.framing === 'be16' ? frame : reframe(frame)) === 1;
+  }
+
+  /**
+   * A packet gets no answer, and LP1 says so by the end of the connection (lp1.md §8.4): if it carried that packet alone. One
+   * that carries several lives on, unless `failed`: then it ends after the other answers. BE16 is LP2's, and never ended
+   * so. True: `flush` is due at the end of the batch, and `finished` to be asked.
+   */
+  noAnswer(failed: boolean): boolean {
+    if (this.closed || this.framing !== 'be32') return false;
+    this.answered++;
+    if (failed || (this.taken === 1 && !this.cutter.hasMore)) this.ending = true;
+    return this.ending;
+  }
+
+  /** Nothing is to come any more: to be ended. */
+  get finished(): boolean {
+    return this.ending && !this.closed && this.answered >= this.taken && !this.cutter.hasMore;
   }
 
   /** Sends what the batch brought, in one write. False: the client does not read and its bound is reached. */
@@ -134,6 +168,7 @@ export class Connection {
   /** The packet itself goes out first: for hints that the acceptor builds. False: as with `flush`. */
   sendPacket(packet: Uint8Array): boolean {
     if (this.closed) return true;
+    this.answered++;
     const frame = new Uint8Array(frameOverhead(this.framing) + packet.length);
     frame.set(packet, writeFramePrefix(frame, 0, this.framing, packet.length));
     this.socket.write(frame);
@@ -154,9 +189,17 @@ export class Connection {
     return onlyOthers && nowMs - lastValidMs >= timeouts.unprovenMs ? 'unproven' : undefined;
   }
 
+  /** What was written goes out; what still comes is read and thrown away, so that the other side's end is seen. */
   end(): void {
     this.closed = true;
     this.socket.end();
+    this.socket.resume();
+  }
+
+  /** Whether an ended connection's other side has had a frame's time to close too; it begins when somebody looks. */
+  lingers(nowMs: number, timeouts: ConnectionTimeouts): boolean {
+    this.endedMs ??= nowMs;
+    return nowMs - this.endedMs >= timeouts.frameMs;
   }
 
   destroy(): void {

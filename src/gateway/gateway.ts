@@ -11,6 +11,7 @@ import {
   FAILURE_CODE,
   FORWARD_STATUS,
 } from '../lp/wire/application-frame.ts';
+import { readLe32 } from '../lp/wire/bytes.ts';
 import { encodeBase58 } from '../ops/base58.ts';
 import type { Config, SocketAddress } from '../ops/config/index.ts';
 import type { Logger } from '../ops/log.ts';
@@ -26,11 +27,13 @@ import { type AllowList, createAllowList } from './forward/allow-list.ts';
 import { createForwarder, type Forwarder } from './forward/forwarder.ts';
 import { KemKeys } from './kem-keys.ts';
 import { KeyedHash } from './keyed-hash.ts';
+import { warnOfLp1 } from './lp1-warning.ts';
 import {
   acceptorOptionsOf,
   admissionLimitsOf,
   forwarderLimitsOf,
   lifetimesOf,
+  lp1Admitted,
   mailboxLimitsOf,
   REGISTRAR_QUEUE,
   registrarInitOf,
@@ -91,6 +94,8 @@ export class Gateway {
   private readonly dependencies: GatewayDependencies;
   private readonly kemKeys: KemKeys;
   private readonly x25519Secret: Uint8Array;
+  /** LP1's handshakes sign and decapsulate with the identity key itself; only where it is admitted. */
+  private readonly lp1Seed: Uint8Array | undefined;
   private fail: (error: Error) => void = () => undefined;
   private cancelTick: CancelTimer = () => undefined;
   private ticks = 0;
@@ -109,7 +114,10 @@ export class Gateway {
     this.failed.catch(() => undefined);
     const hashKey = new Uint8Array(8);
     random.fill(hashKey);
-    this.router = new Router(shards, new KeyedHash(hashKey));
+    this.router = new Router(shards, new KeyedHash(hashKey), {
+      reserve: (shard, index) => this.host(shard).mailbox.reserve(index),
+      unreserve: (shard, index) => this.host(shard).mailbox.unreserve(index),
+    });
     this.admission = new Admission(admissionLimitsOf(config), shards);
     this.kemKeys = new KemKeys(crypto, random, {
       suites: config.gateway.kem,
@@ -130,6 +138,7 @@ export class Gateway {
     );
     this.registrar = this.makeRegistrar(identity);
     this.x25519Secret = crypto.x25519SecretOfEd25519(identity.seed);
+    this.lp1Seed = lp1Admitted(config) ? identity.seed.slice() : undefined;
     this.batches = Array.from({ length: shards }, () => ({ count: 0, sumMs: 0, maxMs: 0 }));
     this.hosts = this.makeHosts(identity);
   }
@@ -154,6 +163,7 @@ export class Gateway {
       await this.stop('at once');
       throw error;
     }
+    if (lp1Admitted(this.config)) warnOfLp1(this.dependencies.log);
     this.state = 'ready';
     this.scheduleTick();
   }
@@ -182,6 +192,7 @@ export class Gateway {
     this.acceptor.close('destroy');
     this.kemKeys.wipe();
     this.x25519Secret.fill(0);
+    this.lp1Seed?.fill(0);
   }
 
   /** One step of the clock: ticks of the shards, sweeps, key rotation. */
@@ -296,6 +307,8 @@ export class Gateway {
     // Own copies, for a shard may be replaced long after the caller has wiped the seed.
     const ed25519Public = identity.publicKey.slice();
     const x25519Public = crypto.x25519PublicKey(this.x25519Secret);
+    const { lp1Seed } = this;
+    const sessionIdleMs = lifetimes.lp1_session_idle * 1_000;
     const shardOptions = (shard: number): ShardOptions => ({
       identity: { ed25519Public, x25519Public, x25519Secret: this.x25519Secret },
       slots: this.router.slotsOf(shard),
@@ -303,6 +316,7 @@ export class Gateway {
       records: Math.max(1, Math.ceil(limits.records / shards)),
       indices: Math.ceil((INDEX_HEADROOM * limits.sessions) / shards) + 1_024,
       sweepIntervalMs: lifetimes.sweep_interval * 1_000,
+      ...(lp1Seed === undefined ? {} : { lp1: { ed25519Seed: lp1Seed, sessionIdleMs } }),
     });
     return Array.from(
       { length: shards },
@@ -317,7 +331,7 @@ export class Gateway {
           startTimeoutMs: SHARD_START_TIMEOUT_MS,
           after: (ms, action) => timers.after(ms, action),
           kemKeys: () => this.kemKeys.packed,
-          onRequest: (request) => void this.serve(request),
+          onRequest: (request) => this.onRequest(request),
           onFamilyEnded: (family) => this.forwarder.endFamily(family),
           onBatch: (index, ms) => this.countBatch(index, ms),
           onLost: (index, losses) =>
@@ -338,19 +352,34 @@ export class Gateway {
     batch.maxMs = Math.max(batch.maxMs, ms);
   }
 
-  /** A request that left a shard: its answer goes back to the same epoch of the same shard, or nowhere. */
-  private async serve(request: RequestOfShard): Promise<void> {
-    const answer = request.kind === REQUEST.forward ? await this.forward(request) : await this.register(request);
-    const host = this.host(request.shard);
-    if (host.epoch === request.epoch) host.mailbox.answer(request.key, answer.kind, answer.body);
+  private onRequest(request: RequestOfShard): void {
+    // At once: the answer has to be in the mailbox before a packet that was held back for this very index.
+    if (request.kind === REQUEST.index) this.answer(request, this.claimIndex(request));
+    else void this.serve(request);
   }
 
-  private async forward({ family, body }: RequestOfShard): Promise<{ kind: number; body: Uint8Array }> {
+  private async serve(request: RequestOfShard): Promise<void> {
+    const isForward = request.kind === REQUEST.forward || request.kind === REQUEST.forwardAlone;
+    this.answer(request, isForward ? await this.forward(request) : await this.register(request));
+  }
+
+  /** To the same epoch of the same shard, or nowhere. */
+  private answer({ shard, epoch, key }: RequestOfShard, answer: { kind: number; body: Uint8Array }): void {
+    const host = this.host(shard);
+    if (host.epoch === epoch) host.mailbox.answer(key, answer.kind, answer.body);
+  }
+
+  private claimIndex({ shard, body }: RequestOfShard): { kind: number; body: Uint8Array } {
+    const granted = this.router.claim(shard, readLe32(body, 0));
+    return { kind: ANSWER.index, body: Uint8Array.of(granted ? 1 : 0) };
+  }
+
+  private async forward({ family, kind, body }: RequestOfShard): Promise<{ kind: number; body: Uint8Array }> {
     const forward = decodeForward(body);
     if (forward === undefined) throw new Error('a shard sent a forward that does not decode');
     const result =
       this.state === 'ready'
-        ? await this.forwarder.forward({ ...forward, family })
+        ? await this.forwarder.forward({ ...forward, family, alone: kind === REQUEST.forwardAlone })
         : { status: FORWARD_STATUS.busy, packets: [] };
     return { kind: ANSWER.forward, body: encodeForwardResponse(result) };
   }

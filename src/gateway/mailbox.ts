@@ -30,7 +30,8 @@ interface QueuedHandshake {
  * Rough cost of handshake packets on a 2024 core, in µs; only their proportion and the budget's size matter. Revise with
  * `lewes_shard_batch_seconds`: its upper end should stay near the budget.
  */
-export const HANDSHAKE_COST_US = { hello: 15, kkt: 20, h1: 300 } as const;
+/** `kktV1`: LP1's is signed for each request and, where the client signed it, verified. */
+export const HANDSHAKE_COST_US = { hello: 15, kkt: 20, kktV1: 80, h1: 300 } as const;
 const HANDSHAKE_BUDGET_US = 4_000;
 /**
  * Coalescing: while many connections are open and batches follow each other closely, handshakes wait this long for company,
@@ -83,6 +84,8 @@ export class Mailbox {
   private waiting: (() => void)[] = [];
   /** Told once when the next batch leaves. */
   private waitingForBatch: (() => void)[] = [];
+  /** Told once when as many batches are through. */
+  private unsettled: { readonly batches: number; readonly settled: () => void }[] = [];
   /** Batches that have left. */
   private left = 0;
   private lastBytes = 0;
@@ -157,6 +160,19 @@ export class Mailbox {
     this.schedule();
   }
 
+  /** An index of this shard's slots that another shard serves; as many wait as there are such indices. */
+  reserve(index: number): void {
+    if (this.closed) return;
+    this.filling().writer.reserve(index);
+    this.schedule();
+  }
+
+  unreserve(index: number): void {
+    if (this.closed) return;
+    this.filling().writer.unreserve(index);
+    this.schedule();
+  }
+
   /** One tick at most is waiting. */
   tick(): void {
     if (this.ticking !== undefined || this.closed) return;
@@ -180,6 +196,17 @@ export class Mailbox {
     this.waitingForBatch.push(resume);
   }
 
+  /** Nothing is in the transport lane or under way. A shard that has not started has no session that could act. */
+  get settled(): boolean {
+    return this.closed || !this.opened || (!this.inFlight && this.transport.length === 0);
+  }
+
+  /** Told, never during the call, when all that is in the transport lane now has been through the shard and was read. */
+  whenSettled(settled: () => void): void {
+    if (this.settled) queueMicrotask(settled);
+    else this.unsettled.push({ batches: this.left + this.transport.length, settled });
+  }
+
   /** Seconds until a handshake that is refused now would find its turn. */
   retryAfter(): number {
     const queuedUs = this.handshakes.reduce((sum, handshake) => sum + handshake.costUs, 0);
@@ -198,6 +225,7 @@ export class Mailbox {
     this.bytes = 0;
     this.wakeWaiting();
     this.wakeWaitingForBatch();
+    this.wakeSettled(Number.POSITIVE_INFINITY);
     return lost;
   }
 
@@ -278,6 +306,8 @@ export class Mailbox {
       if (!this.closed) this.host.failed(reason);
       return;
     }
+    // Before the next batch leaves: what was held back may go with it.
+    this.wakeSettled(this.left);
     this.next();
     this.makeRoom();
   }
@@ -301,6 +331,13 @@ export class Mailbox {
     const waiting = this.waiting;
     this.waiting = [];
     for (const resume of waiting) resume();
+  }
+
+  /** The batches asked for only rise, so those who are due stand first. */
+  private wakeSettled(batches: number): void {
+    const firstLater = this.unsettled.findIndex((waiting) => waiting.batches > batches);
+    const due = this.unsettled.splice(0, firstLater < 0 ? this.unsettled.length : firstLater);
+    for (const { settled } of due) settled();
   }
 
   private wakeWaitingForBatch(): void {

@@ -95,6 +95,11 @@ function registerAcceptor(registry: Registry, { acceptor, admission, router }: G
   gauge('lewes_indices', 'Receiver indices that name something.', () => router.size);
   counter('lewes_connections_accepted_total', 'Connections accepted.', () => acceptor.counts.accepted);
   counter('lewes_connections_refused_total', 'Connections beyond a bound.', () => acceptor.counts.refused);
+  counter(
+    'lewes_held_back_total',
+    'Frames for an unknown index that waited for the batches before them.',
+    () => acceptor.counts.heldBack,
+  );
   counter('lewes_shed_total', 'Handshakes told Busy because the queue was full.', () => acceptor.counts.busy);
   registerCounters(registry, 'lewes_connections_closed_total', 'Connections closed, by reason.', ['reason'], () =>
     Object.entries(acceptor.counts.closed).map(([reason, value]) => ({ labels: { reason }, value })),

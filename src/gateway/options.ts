@@ -2,7 +2,8 @@
  * From the configuration (seconds, text) to what the rooms of the gateway take.
  */
 import { availableParallelism } from 'node:os';
-import type { Lifetimes } from '../lp/v2/responder-context.ts';
+import type { Lifetimes } from '../lp/responder-context.ts';
+import { VERSION_2 } from '../lp/wire/packet.ts';
 import { type Config, formatCidr } from '../ops/config/index.ts';
 import type { IssuerPublicKey } from '../registration/credentials/privacy-pass.ts';
 import type { RegistrarOptions } from '../registration/registrar.ts';
@@ -30,6 +31,10 @@ const MAX_ENDING = 256;
 export function shardCount(config: Config): number {
   const { shards } = config.gateway;
   return shards === 'auto' ? Math.min(MAX_SHARDS, Math.max(1, availableParallelism() - 1)) : shards;
+}
+
+export function lp1Admitted({ gateway }: Config): boolean {
+  return gateway.min_protocol_version < VERSION_2;
 }
 
 export function lifetimesOf({ lifetimes }: Config): Lifetimes {
@@ -65,8 +70,10 @@ export function admissionLimitsOf({ limits }: Config): AdmissionLimits {
   };
 }
 
-export function acceptorOptionsOf({ limits, lifetimes }: Config): AcceptorOptions {
+export function acceptorOptionsOf(config: Config): AcceptorOptions {
+  const { limits, lifetimes } = config;
   return {
+    lp1: lp1Admitted(config),
     connections: limits.connections,
     timeouts: {
       frameMs: lifetimes.frame_timeout * 1_000,
@@ -139,7 +146,14 @@ function credentialsOf({ credentials, registration }: Config, context: Registrar
   const { originInfo, keys } = context;
   const { bandwidth, lifetime } = registration;
   const price = { tokens: 1, bandwidth, lifetime } as const;
-  return { kind: 'privacy-pass', issuerName: credentials.issuer_name, originInfo, keys, price };
+  return {
+    kind: 'privacy-pass',
+    zkNym: credentials.zk_nym,
+    issuerName: credentials.issuer_name,
+    originInfo,
+    keys,
+    price,
+  };
 }
 
 function registrarOptionsOf({ registration, metering }: Config, wireGuardPublicKey: Uint8Array): RegistrarOptions {

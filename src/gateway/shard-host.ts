@@ -45,6 +45,7 @@ export interface ShardHostDependencies {
   readonly after: (ms: number, action: () => void) => CancelTimer;
   /** Packed KEM keys that a fresh shard needs. */
   readonly kemKeys: () => readonly Uint8Array[];
+  /** Called while the batch that brought it is read. */
   readonly onRequest: (request: RequestOfShard) => void;
   readonly onFamilyEnded: (family: string) => void;
   readonly onBatch: (shard: number, ms: number) => void;
@@ -112,6 +113,7 @@ export class ShardHost implements OutboundHandler {
     try {
       const ping = new InboundWriter();
       for (const key of this.dependencies.kemKeys()) ping.kemKey(key);
+      for (const index of this.dependencies.router.reservedWith(this.shard)) ping.reserve(index);
       ping.tick();
       const result = await Promise.race([thread.run(ping.seal(this.dependencies.now())), failed, expired]);
       thread.onLost((reason) => this.lost(reason));
@@ -152,6 +154,11 @@ export class ShardHost implements OutboundHandler {
     this.dependencies.acceptor().connection(id)?.valid(this.nowMs);
   }
 
+  noAnswer(id: number, failed: boolean): void {
+    const connection = this.dependencies.acceptor().connection(id);
+    if (connection?.noAnswer(failed) === true) this.touched.push(connection);
+  }
+
   request(key: number, family: number, source: number, kind: number, body: Uint8Array): void {
     const { shard, epoch } = this;
     const familyKey = this.familyKey(family);
@@ -159,8 +166,8 @@ export class ShardHost implements OutboundHandler {
     this.dependencies.onRequest({ shard, epoch, key, family: familyKey, sourceId: source, kind, body });
   }
 
-  indexTaken(index: number): void {
-    this.dependencies.router.add(this.shard, index);
+  indexTaken(index: number, live: boolean): void {
+    this.dependencies.router.add(this.shard, index, live);
   }
 
   indexFree(index: number): void {
@@ -214,7 +221,7 @@ export class ShardHost implements OutboundHandler {
     const acceptor = this.dependencies.acceptor();
     const { touched } = this;
     this.touched = [];
-    for (const connection of touched) if (!connection.flush()) acceptor.drop(connection, 'not_reading');
+    for (const connection of touched) acceptor.settle(connection);
     this.dependencies.onBatch(this.shard, ms);
   }
 

@@ -29,6 +29,7 @@ export function gatewayStatus(gateway: Gateway, facts: GatewayFacts): object {
       ...(config.credentials.kind === 'none'
         ? { note: 'registrations are free for whoever reaches this gateway' }
         : { issuer: config.credentials.issuer_name, keys: registrations.issuerKeys }),
+      ...(config.credentials.zk_nym === 'mock' && { zkNym: 'every zk-nym of LP1 is taken unchecked' }),
     },
     store: {
       kind: config.store.kind,

@@ -22,6 +22,13 @@ export const DROP_REASONS = [
   'indices_full',
   'mailbox_full',
   'shard_lost',
+  // LP1's own: it says nothing to the peer about a clock that is off, and its packets have a second layer inside.
+  'clock',
+  'inner_tag',
+  'reflected',
+  'index_taken',
+  'unknown_payload',
+  'read_only',
 ] as const;
 
 export type DropReason = (typeof DROP_REASONS)[number];

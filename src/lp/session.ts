@@ -10,17 +10,26 @@ import type { Forward, ForwardResponse } from './wire/application-frame.ts';
 /** Work that must wait: it leaves the shard, and its answer comes back through `SessionFamily.answer`. */
 export type ApplicationRequest =
   | { readonly kind: 'registration'; readonly requestId: number; readonly body: Uint8Array }
-  | { readonly kind: 'forward'; readonly requestId: number; readonly forward: Forward };
+  /** `alone`: on a connection of its own, whose end is an answer, too (lp1.md §8.7). */
+  | { readonly kind: 'forward'; readonly requestId: number; readonly forward: Forward; readonly alone: boolean }
+  /** A receiver index that a client chose for a new session: is it free in the whole gateway? If so, it is routed here. */
+  | { readonly kind: 'index'; readonly requestId: number; readonly index: number };
 
 export type ApplicationAnswer =
   | { readonly kind: 'registration'; readonly body: Uint8Array }
   | { readonly kind: 'forward'; readonly response: ForwardResponse }
+  | { readonly kind: 'index'; readonly granted: boolean }
   | { readonly kind: 'failure'; readonly code: number; readonly text: string };
 
 /** What the handling of one packet, answer or tick brings about. */
 export interface Effects {
   /** A packet to the connection that brought the request. Copied during the call. */
   reply(packet: Uint8Array): void;
+  /**
+   * LP1 only (lp1.md §8.4): the packet gets no answer, and what says so is the end of its connection. A connection that has
+   * carried several packets lives on, unless `failed`: then the client waits for an answer that will not come.
+   */
+  noAnswer(failed: boolean): void;
   /** The request leaves; false when no more may wait, and then nothing was done. */
   request(family: SessionFamily, request: ApplicationRequest): boolean;
   /** The index is routed to this shard from now on. */
@@ -31,7 +40,12 @@ export interface Effects {
   familyEnded(family: SessionFamily): void;
   /** The reply to an H3 waits for its early frame's answer: `settleEarly` is due at this time. */
   earlyReplyPending(family: SessionFamily, deadlineMs: number): void;
+  /** Something to be counted that no packet or drop shows. */
+  note(event: SessionNote): void;
 }
+
+/** index_refused: a client named an index for its new session that is taken; its old session goes on. */
+export type SessionNote = 'kk2_sent' | 'rekeyed' | 'index_refused';
 
 export interface GatewaySession {
   readonly index: number;
@@ -67,9 +81,13 @@ export interface HandshakeAdmission {
 export type RecordOutcome =
   | { readonly kind: 'drop'; readonly reason: DropReason }
   /** A hint or a refusal (Error, Busy): the packet was no valid one. */
-  | { readonly kind: 'refused'; readonly packet: Uint8Array; readonly repeat: boolean }
-  /** A valid packet. `state`: an H1 read for the first time; it holds the session's place until it ends. */
-  | { readonly kind: 'reply'; readonly packet: Uint8Array; readonly repeat: boolean; readonly state: boolean }
+  | { readonly kind: 'refused'; readonly packet: Uint8Array }
+  /**
+   * A valid packet. `repeat`: the stored reply, no token spent. `kkt`: answered from its content; `token`: it takes one.
+   * `h1`: an H1 read for the first time; it holds the session's place until it ends.
+   */
+  | { readonly kind: 'reply'; readonly packet: Uint8Array; readonly work: 'repeat' | 'h1' }
+  | { readonly kind: 'reply'; readonly packet: Uint8Array; readonly work: 'kkt'; readonly token: boolean }
   /** An H3 was accepted: the session is in the table. Its reply leaves through the effects, at once or later. */
   | { readonly kind: 'accepted' };
 
@@ -85,6 +103,8 @@ export interface HandshakeRecord {
   sameHello(content: Uint8Array): boolean;
   /** The stored reply to the ClientHello. */
   readonly helloReply: Uint8Array;
+  /** Refuses for now; an LP1 packet cannot say for how long. */
+  busyPacket(retryAfterSeconds: number): Uint8Array;
   /** A packet on the handshake index. */
   receive(packet: Uint8Array, admission: HandshakeAdmission, now: Now, effects: Effects): RecordOutcome;
   wipe(): void;

@@ -43,7 +43,6 @@ export interface LedgerDependencies {
   readonly store: RegistrationStore;
   readonly wireguard: WireGuardBackend;
   readonly leases: TunnelLeases;
-  readonly keepaliveSeconds: number;
   readonly graceSeconds: number;
   readonly meteringSeconds: number;
 }
@@ -62,7 +61,7 @@ export class Ledger {
     this.#store = dependencies.store;
     this.#leases = dependencies.leases;
     this.#graceSeconds = dependencies.graceSeconds;
-    this.#peers = new Peers(dependencies.wireguard, dependencies.keepaliveSeconds);
+    this.#peers = new Peers(dependencies.wireguard);
     const { store, wireguard, meteringSeconds } = dependencies;
     this.#metering = new Metering({ store, wireguard, peers: this.#peers, everySeconds: meteringSeconds });
   }

@@ -6,6 +6,7 @@ import ipaddr from 'ipaddr.js';
 import type { RegistrationName } from '../lp/wire/registration-body.ts';
 import { type DvpnRegistration, nameKey, type Registration } from './store/store.ts';
 import type { Peer, WireGuardBackend } from './wireguard/backend.ts';
+import { PeersRefusedError } from './wireguard/peers-refused.ts';
 
 /** Names in doubt, above which all peers are set anew: that many single operations cost about as much (facts: 0.2 ms each). */
 const MAX_UNSETTLED = 1024;
@@ -18,13 +19,13 @@ export interface RegistrationSource {
 
 export class Peers {
   readonly #wireguard: WireGuardBackend;
-  readonly #keepaliveSeconds: number;
   readonly #unsettled = new Map<string, Pick<DvpnRegistration, 'mode' | 'wgPublicKey'>>();
   #allUnsettled = true;
+  /** How often all peers were lost: a loss during a resync makes its result void. */
+  #losses = 0;
 
-  constructor(wireguard: WireGuardBackend, keepaliveSeconds: number) {
+  constructor(wireguard: WireGuardBackend) {
     this.#wireguard = wireguard;
-    this.#keepaliveSeconds = keepaliveSeconds;
   }
 
   /** Whether no peer is in doubt. */
@@ -61,6 +62,7 @@ export class Peers {
 
   /** WireGuard may have none of the peers any more. */
   doubtAll(): void {
+    this.#losses++;
     this.#unsettled.clear();
     this.#allUnsettled = true;
   }
@@ -71,11 +73,7 @@ export class Peers {
 
   /** Makes every peer in doubt what the store says. Rejects at the first that WireGuard does not take; the rest stay in doubt. */
   async repair(source: RegistrationSource): Promise<void> {
-    if (this.#allUnsettled) {
-      await this.#wireguard.resync(this.#activePeers(source));
-      this.#allUnsettled = false;
-      this.#unsettled.clear();
-    }
+    if (this.#allUnsettled) await this.#resync(source);
     for (const [key, name] of this.#unsettled) {
       const registration = await source.get(name);
       const tunnel = tunnelOf(registration);
@@ -86,6 +84,24 @@ export class Peers {
       }
       this.#unsettled.delete(key);
     }
+  }
+
+  /** Peers that are refused stay in doubt, and do not hold up the rest. */
+  async #resync(source: RegistrationSource): Promise<void> {
+    const losses = this.#losses;
+    let refused: PeersRefusedError | undefined;
+    try {
+      await this.#wireguard.resync(this.#activePeers(source));
+    } catch (error) {
+      if (!(error instanceof PeersRefusedError)) throw error;
+      refused = error;
+    }
+    if (losses !== this.#losses) return;
+    this.#allUnsettled = false;
+    this.#unsettled.clear();
+    if (refused === undefined) return;
+    for (const wgPublicKey of refused.publicKeys) this.doubt({ mode: 'dvpn', wgPublicKey });
+    throw refused;
   }
 
   async *#activePeers(source: RegistrationSource): AsyncIterable<Peer> {
@@ -108,7 +124,9 @@ export class Peers {
       publicKey: tunnel.wgPublicKey,
       presharedKey: tunnel.presharedKey,
       allowedIps: [`${textOf(tunnel.addresses.ipv4)}/32`, `${textOf(tunnel.addresses.ipv6)}/128`],
-      keepaliveSeconds: this.#keepaliveSeconds,
+      // A client keeps its way through NATs open. With a keepalive of its own the gateway would try to reach every peer
+      // that has no endpoint yet, for ever.
+      keepaliveSeconds: 0,
     };
   }
 }

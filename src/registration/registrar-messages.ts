@@ -31,7 +31,10 @@ export type WireGuardChoice =
       readonly privateKey: Uint8Array<ArrayBuffer>;
     };
 
-export type CredentialChoice = { readonly kind: 'none' } | ({ readonly kind: 'privacy-pass' } & PrivacyPassOptions);
+export type CredentialChoice =
+  | { readonly kind: 'none' }
+  /** `zkNym`: whether LP1's credentials are taken unchecked. */
+  | ({ readonly kind: 'privacy-pass'; readonly zkNym: 'off' | 'mock' } & PrivacyPassOptions);
 
 /** What a registrar's thread begins with. It comes as a message, not as worker data, which would stay there for ever. */
 export interface RegistrarInit {

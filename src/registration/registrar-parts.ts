@@ -2,12 +2,14 @@
  * What a registrar works with, opened as its thread is told: store, WireGuard backend, credential verifier. All or, when
  * one of them fails, none stays open. Modules with native code are loaded only where they are asked for.
  */
+import type { RandomSource } from '../lp/crypto/provider.ts';
 import { assertNever } from '../lp/drop-reason.ts';
 import type { Clock } from '../system/clock.ts';
 import type { Timers } from '../system/timers.ts';
 import { createNoPrice } from './credentials/none.ts';
 import { createPrivacyPass, type IssuerPublicKey } from './credentials/privacy-pass.ts';
 import type { CredentialVerifier } from './credentials/verifier.ts';
+import { createMockZkNym, withZkNym } from './credentials/zk-nym.ts';
 import type { CredentialChoice, RegistrarInit, StoreChoice } from './registrar-messages.ts';
 import { createMemoryStore } from './store/memory.ts';
 import type { RegistrationStore } from './store/store.ts';
@@ -29,6 +31,7 @@ export interface RegistrarParts {
 export interface PartsDependencies {
   readonly clock: Clock;
   readonly timers: Timers;
+  readonly random: RandomSource;
   /** Something about the interface that the operator should read; no secrets. */
   readonly note: (text: string) => void;
   /** The interface has come back without its peers. */
@@ -37,7 +40,7 @@ export interface PartsDependencies {
 
 /** Rejects with StoreError, WireGuardError or PrivacyPassConfigError. */
 export async function openParts(init: RegistrarInit, dependencies: PartsDependencies): Promise<RegistrarParts> {
-  const verifier = verifierOf(init.credentials);
+  const verifier = verifierOf(init.credentials, dependencies.random);
   const store = await openStore(init.store);
   try {
     return { store, wireguard: await openWireGuard(init, dependencies), verifier };
@@ -47,8 +50,12 @@ export async function openParts(init: RegistrarInit, dependencies: PartsDependen
   }
 }
 
-function verifierOf(choice: CredentialChoice): RegistrarParts['verifier'] {
-  return choice.kind === 'none' ? createNoPrice() : createPrivacyPass(choice);
+function verifierOf(choice: CredentialChoice, random: RandomSource): RegistrarParts['verifier'] {
+  if (choice.kind === 'none') return createNoPrice();
+  const privacyPass = createPrivacyPass(choice);
+  if (choice.zkNym === 'off') return privacyPass;
+  const { bandwidth, lifetime } = choice.price;
+  return withZkNym(privacyPass, createMockZkNym({ bandwidth, lifetimeSeconds: lifetime }, random));
 }
 
 async function openStore(choice: StoreChoice): Promise<RegistrarParts['store']> {

@@ -96,7 +96,7 @@ export class RegistrarWorker {
       const crypto = await loadProvider(init.crypto);
       const note = (text: string) => this.#tell({ kind: 'note', part: 'wireguard', text });
       const peersLost = () => this.#registrar?.peersLost();
-      const parts = await open(init, { clock, timers, note, peersLost });
+      const parts = await open(init, { clock, timers, random, note, peersLost });
       this.#parts = parts;
       const { store, wireguard, verifier } = parts;
       this.#registrar = createRegistrar(init.options, {

@@ -120,12 +120,12 @@ class LocalRegistrar implements Registrar {
       new AddressPool(settings.ranges.ipv4, random),
       new AddressPool(settings.ranges.ipv6, random),
     );
-    const { keepaliveSeconds, graceSeconds, meteringSeconds } = settings;
+    const { graceSeconds, meteringSeconds } = settings;
     this.#dependencies = dependencies;
     this.#queue = new SerialQueue(settings.queueLength);
     this.#leases = leases;
     this.#quotes = new Quotes((quote) => quote.tunnel && leases.releaseHeld(quote.tunnel.addresses));
-    this.#ledger = new Ledger({ store, wireguard, leases, keepaliveSeconds, graceSeconds, meteringSeconds });
+    this.#ledger = new Ledger({ store, wireguard, leases, graceSeconds, meteringSeconds });
     this.#operations = new Operations({
       settings,
       ledger: this.#ledger,

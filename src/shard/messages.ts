@@ -10,7 +10,7 @@ import { readBe16, readLe16, readLe32, writeBe16, writeLe16, writeLe32 } from '.
 const OUTBOUND_HEAD = 8;
 const INBOUND_HEAD = 24;
 
-const INBOUND = { packet: 1, tick: 2, answer: 3, kemKey: 4 } as const;
+const INBOUND = { packet: 1, tick: 2, answer: 3, kemKey: 4, reserve: 5, unreserve: 6 } as const;
 const OUTBOUND = {
   reply: 1,
   valid: 2,
@@ -20,6 +20,7 @@ const OUTBOUND = {
   release: 6,
   familyEnded: 7,
   stats: 8,
+  noAnswer: 9,
 } as const;
 
 /** Flags of an inbound packet: what admission reserved for it. */
@@ -28,8 +29,8 @@ export const ADMIT = { token: 1, session: 2, record: 4 } as const;
 export const RELEASE = { token: 1, session: 2, record: 3 } as const;
 export type ReleaseKind = (typeof RELEASE)[keyof typeof RELEASE];
 
-export const ANSWER = { registration: 0, forward: 1, failure: 2 } as const;
-export const REQUEST = { registration: 0, forward: 1 } as const;
+export const ANSWER = { registration: 0, forward: 1, failure: 2, index: 3 } as const;
+export const REQUEST = { registration: 0, forward: 1, index: 2, forwardAlone: 3 } as const;
 
 class Writer {
   protected bytes: Uint8Array<ArrayBuffer>;
@@ -66,6 +67,12 @@ class Writer {
     this.at = end;
     this.records++;
     return start;
+  }
+
+  protected word(kind: number, value: number): void {
+    const at = this.begin(5);
+    this.bytes[at] = kind;
+    writeLe32(this.bytes, at + 1, value);
   }
 
   protected finish(): Uint8Array<ArrayBuffer> {
@@ -112,7 +119,7 @@ export class InboundWriter extends Writer {
     this.bytes[at] = INBOUND.tick;
   }
 
-  /** `body` as the kind says: the frame body of a RegistrationResponse, ForwardResponse or Failure. */
+  /** `body` as the kind says: the frame body of a RegistrationResponse, ForwardResponse or Failure; one byte for an index. */
   answer(key: number, kind: number, body: Uint8Array): void {
     const at = this.begin(ANSWER_HEAD + body.length);
     this.bytes[at] = INBOUND.answer;
@@ -131,6 +138,14 @@ export class InboundWriter extends Writer {
     this.bytes.set(material, at + KEM_KEY_HEAD);
   }
 
+  reserve(index: number): void {
+    this.word(INBOUND.reserve, index);
+  }
+
+  unreserve(index: number): void {
+    this.word(INBOUND.unreserve, index);
+  }
+
   seal(now: Now): Uint8Array<ArrayBuffer> {
     const view = new DataView(this.bytes.buffer);
     // Whole milliseconds: as small integers they cost a session no heap number.
@@ -145,6 +160,9 @@ export interface InboundHandler {
   tick(): void;
   answer(key: number, kind: number, body: Uint8Array): void;
   kemKey(material: Uint8Array): void;
+  /** An index of this shard's slots is a session's of another shard: it is not to be assigned here. */
+  reserve(index: number): void;
+  unreserve(index: number): void;
 }
 
 export function inboundTime(batch: Uint8Array): Now {
@@ -184,6 +202,12 @@ function readInboundRecord(batch: Uint8Array, at: number, handler: InboundHandle
       handler.kemKey(batch.subarray(at + KEM_KEY_HEAD, end));
       return end;
     }
+    case INBOUND.reserve:
+      handler.reserve(readLe32(batch, at + 1));
+      return at + 5;
+    case INBOUND.unreserve:
+      handler.unreserve(readLe32(batch, at + 1));
+      return at + 5;
     default:
       throw new Error(`unknown inbound record ${batch[at]}`);
   }
@@ -215,6 +239,14 @@ export class OutboundWriter extends Writer {
     this.word(OUTBOUND.valid, connection);
   }
 
+  /** The packet that came on the connection gets no answer, see `Effects.noAnswer`. */
+  noAnswer(connection: number, failed: boolean): void {
+    const at = this.begin(6);
+    this.bytes[at] = OUTBOUND.noAnswer;
+    writeLe32(this.bytes, at + 1, connection);
+    this.bytes[at + 5] = failed ? 1 : 0;
+  }
+
   request(key: number, family: number, source: number, kind: number, body: Uint8Array): void {
     const at = this.begin(REQUEST_HEAD + body.length);
     const { bytes } = this;
@@ -227,8 +259,12 @@ export class OutboundWriter extends Writer {
     bytes.set(body, at + REQUEST_HEAD);
   }
 
-  indexTaken(index: number): void {
-    this.word(OUTBOUND.indexTaken, index);
+  /** `live`: the index is a session's from now on; otherwise a handshake's. */
+  indexTaken(index: number, live: boolean): void {
+    const at = this.begin(6);
+    this.bytes[at] = OUTBOUND.indexTaken;
+    writeLe32(this.bytes, at + 1, index);
+    this.bytes[at + 5] = live ? 1 : 0;
   }
 
   indexFree(index: number): void {
@@ -256,20 +292,15 @@ export class OutboundWriter extends Writer {
   seal(): Uint8Array<ArrayBuffer> {
     return this.finish();
   }
-
-  private word(kind: number, value: number): void {
-    const at = this.begin(5);
-    this.bytes[at] = kind;
-    writeLe32(this.bytes, at + 1, value);
-  }
 }
 
 export interface OutboundHandler {
   /** `frame` is the packet with its BE16 length before it. */
   reply(connection: number, valid: boolean, frame: Uint8Array): void;
   valid(connection: number): void;
+  noAnswer(connection: number, failed: boolean): void;
   request(key: number, family: number, source: number, kind: number, body: Uint8Array): void;
-  indexTaken(index: number): void;
+  indexTaken(index: number, live: boolean): void;
   indexFree(index: number): void;
   release(kind: ReleaseKind, source: number): void;
   familyEnded(family: number): void;
@@ -305,9 +336,12 @@ function readOutboundRecord(batch: Uint8Array, at: number, handler: OutboundHand
       );
       return end;
     }
+    case OUTBOUND.noAnswer:
+      handler.noAnswer(word, batch[at + 5] === 1);
+      return at + 6;
     case OUTBOUND.indexTaken:
-      handler.indexTaken(word);
-      return at + 5;
+      handler.indexTaken(word, batch[at + 5] === 1);
+      return at + 6;
     case OUTBOUND.indexFree:
       handler.indexFree(word);
       return at + 5;

@@ -11,6 +11,7 @@ import { ANSWER } from './messages.ts';
 
 export function unpackAnswer(kind: number, body: Uint8Array): ApplicationAnswer {
   if (kind === ANSWER.registration) return { kind: 'registration', body };
+  if (kind === ANSWER.index) return { kind: 'index', granted: body[0] === 1 };
   if (kind === ANSWER.forward) {
     const response = decodeForwardResponse(body);
     if (response !== undefined) return { kind: 'forward', response };

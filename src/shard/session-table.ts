@@ -48,6 +48,18 @@ export class SessionTable {
     return undefined;
   }
 
+  /** Reserves this very index; false when it is taken, and at the bound. */
+  claim(index: number): boolean {
+    if (this.has(index) || this.entries.size >= this.capacity) return false;
+    this.entries.set(index | 0, RESERVED);
+    return true;
+  }
+
+  /** Live or reserved. */
+  has(index: number): boolean {
+    return this.entries.has(index | 0);
+  }
+
   unreserve(index: number): void {
     const key = index | 0;
     if (this.entries.get(key) === RESERVED) this.entries.delete(key);

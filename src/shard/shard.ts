@@ -7,6 +7,7 @@ import { receiveClientHello } from '../lp/client-hello.ts';
 import type { CryptoProvider, RandomSource } from '../lp/crypto/provider.ts';
 import type { DropReason } from '../lp/drop-reason.ts';
 import { assertNever } from '../lp/drop-reason.ts';
+import type { Lifetimes, Lp1Context, ResponderContext, ResponderIdentity } from '../lp/responder-context.ts';
 import type {
   ApplicationRequest,
   Effects,
@@ -15,15 +16,23 @@ import type {
   HandshakeRecord,
   RecordOutcome,
   SessionFamily,
+  SessionNote,
 } from '../lp/session.ts';
 import type { Now } from '../lp/time.ts';
 import { KemKeyRing } from '../lp/v2/kem-key.ts';
-import type { Lifetimes, ResponderContext, ResponderIdentity } from '../lp/v2/responder-context.ts';
 import { encodeForward } from '../lp/wire/application-frame.ts';
-import { readLe32 } from '../lp/wire/bytes.ts';
+import { le32, readLe32 } from '../lp/wire/bytes.ts';
 import { headerFault } from '../lp/wire/header.ts';
-import { encodeBusyPacket } from '../lp/wire/message.ts';
-import { BOOTSTRAP_INDEX, CONTENT_OFFSET, isSessionIndex, receiverIndex, TYPE, typeOf } from '../lp/wire/packet.ts';
+import {
+  BOOTSTRAP_INDEX,
+  CONTENT_OFFSET,
+  isSessionIndex,
+  receiverIndex,
+  TYPE,
+  typeOf,
+  VERSION_1,
+  VERSION_2,
+} from '../lp/wire/packet.ts';
 import {
   ADMIT,
   type InboundHandler,
@@ -51,6 +60,8 @@ export interface ShardOptions {
   readonly indices: number;
   /** The sweep visits every session once in so long. */
   readonly sweepIntervalMs: number;
+  /** Present where LP1 is admitted. */
+  readonly lp1?: Lp1Context;
 }
 
 export interface ShardDependencies {
@@ -71,6 +82,9 @@ const MAX_WAITING_REQUESTS = 65_536;
 /** Ticks come every 250 ms at most; the sweep's share of one tick follows from it. */
 const TICK_MS = 250;
 const RECORD_SWEEP_BUDGET = 4_096;
+
+const WORK_COUNTER = { repeat: 'handshake_repeats', kkt: 'kkt_responses', h1: 'h1_read' } as const;
+const NOTE_COUNTER = { kk2_sent: 'kk2_sent', rekeyed: 'rekeys', index_refused: 'index_collisions' } as const;
 
 export class Shard implements Effects, InboundHandler {
   readonly stats = new ShardStats();
@@ -119,10 +133,12 @@ export class Shard implements Effects, InboundHandler {
     this.connection = envelope.connection;
     this.replied = false;
     const index = receiverIndex(packet);
-    const fault = headerFault(packet, 0, packet.length);
+    // LP1's indices name a handshake and then its session, with and without bit 31; LP2's are one or the other.
+    const session = this.sessions.find(index, this.now.monotonicMs, this);
+    const fault = headerFault(packet, 0, packet.length, session !== undefined || isSessionIndex(index));
     if (fault !== undefined) this.refuseUnread(index, envelope, fault);
     else if (index === BOOTSTRAP_INDEX) this.hello(envelope, packet);
-    else if (isSessionIndex(index)) this.sessionPacket(index, packet);
+    else if (session !== undefined) this.sessionPacket(session, envelope, packet);
     else this.handshakePacket(index, envelope, packet);
   }
 
@@ -158,6 +174,14 @@ export class Shard implements Effects, InboundHandler {
     request.family.answer(request.requestId, answer, this.now, this);
   }
 
+  reserve(index: number): void {
+    this.sessions.claim(index);
+  }
+
+  unreserve(index: number): void {
+    this.sessions.unreserve(index);
+  }
+
   kemKey(material: Uint8Array): void {
     this.context.kemKeys.add(unpackKemKey(material));
     material.fill(0);
@@ -180,13 +204,24 @@ export class Shard implements Effects, InboundHandler {
         this.stats.count('registrations');
         this.out.request(key, family.id, family.source, REQUEST.registration, request.body);
         return true;
+      case 'index':
+        this.out.request(key, family.id, family.source, REQUEST.index, le32(request.index));
+        return true;
       case 'forward':
         this.stats.count('forwards');
-        this.out.request(key, family.id, family.source, REQUEST.forward, encodeForward(request.forward));
+        this.out.request(key, family.id, family.source, forwardKind(request.alone), encodeForward(request.forward));
         return true;
       default:
         return assertNever(request);
     }
+  }
+
+  noAnswer(failed: boolean): void {
+    this.out.noAnswer(this.connection, failed);
+  }
+
+  note(event: SessionNote): void {
+    this.stats.count(NOTE_COUNTER[event]);
   }
 
   addSession(session: GatewaySession): void {
@@ -211,9 +246,10 @@ export class Shard implements Effects, InboundHandler {
   private hello(envelope: PacketEnvelope, packet: Uint8Array): void {
     const outcome = receiveClientHello(this.context, this.table, packet, envelope.source, this.now);
     const created = outcome.kind === 'record' && this.takeRecord(outcome.record, envelope);
-    if (!created) this.settleHello(packet, envelope);
+    if (!created) this.settleHello(packet, envelope, outcome.kind === 'record');
     switch (outcome.kind) {
       case 'drop':
+        if (outcome.noAnswer) this.noAnswer(false);
         this.drop(outcome.reason);
         break;
       case 'refused':
@@ -228,7 +264,7 @@ export class Shard implements Effects, InboundHandler {
         if (created) {
           this.stats.count('hellos');
           this.reply(outcome.record.helloReply);
-        } else this.refuse(encodeBusyPacket(outcome.record.index, envelope.retryAfterSeconds));
+        } else this.refuse(outcome.record.busyPacket(envelope.retryAfterSeconds));
         break;
       default:
         assertNever(outcome);
@@ -241,18 +277,16 @@ export class Shard implements Effects, InboundHandler {
       record.wipe();
       return false;
     }
-    this.out.indexTaken(record.index);
+    this.out.indexTaken(record.index, false);
     return true;
   }
 
   /** No record was made: gives its place back, and says whether the index that was routed here ahead is a record's. */
-  private settleHello(packet: Uint8Array, envelope: PacketEnvelope): void {
+  private settleHello(packet: Uint8Array, envelope: PacketEnvelope, indexFreed: boolean): void {
     if ((envelope.flags & ADMIT.record) === 0) return;
     this.out.release(RELEASE.record, envelope.source);
     const index = readLe32(packet, CONTENT_OFFSET);
-    // Nothing was routed ahead for a session's index, which anybody can write into a hello.
-    if (isSessionIndex(index)) return;
-    if (this.records.find(index, this.now.monotonicMs) === undefined) this.out.indexFree(index);
+    if (!indexFreed && !this.hasIndex(index)) this.out.indexFree(index);
   }
 
   private handshakePacket(index: number, envelope: PacketEnvelope, packet: Uint8Array): void {
@@ -277,10 +311,8 @@ export class Shard implements Effects, InboundHandler {
         this.refuse(outcome.packet);
         break;
       case 'reply':
-        if (outcome.state) {
-          this.records.start(record);
-          this.stats.count('h1_read');
-        } else this.stats.count(outcome.repeat ? 'handshake_repeats' : 'kkt_responses');
+        if (outcome.work === 'h1') this.records.start(record);
+        this.stats.count(WORK_COUNTER[outcome.work]);
         this.reply(outcome.packet);
         break;
       case 'accepted':
@@ -293,30 +325,31 @@ export class Shard implements Effects, InboundHandler {
     }
   }
 
-  /** A repeat takes no token; a session's place stays taken only for an H1 that read. */
+  /** A repeat takes no token, nor does a first KKT; a session's place stays taken only for an H1 that read. */
   private settleAdmission(envelope: PacketEnvelope, outcome: RecordOutcome): void {
     const { flags, source } = envelope;
-    if ((flags & ADMIT.token) !== 0 && outcome.kind === 'reply' && outcome.repeat)
-      this.out.release(RELEASE.token, source);
+    const free = outcome.kind === 'reply' && (outcome.work === 'repeat' || (outcome.work === 'kkt' && !outcome.token));
+    if ((flags & ADMIT.token) !== 0 && free) this.out.release(RELEASE.token, source);
     if ((flags & ADMIT.session) === 0) return;
-    if (outcome.kind !== 'reply' || !outcome.state) this.out.release(RELEASE.session, source);
+    if (outcome.kind !== 'reply' || outcome.work !== 'h1') this.out.release(RELEASE.session, source);
   }
 
   private refuseUnread(index: number, envelope: PacketEnvelope, reason: DropReason): void {
-    const { flags, source } = envelope;
-    if ((flags & ADMIT.token) !== 0) this.out.release(RELEASE.token, source);
-    if ((flags & ADMIT.session) !== 0) this.out.release(RELEASE.session, source);
-    if ((flags & ADMIT.record) !== 0) this.out.release(RELEASE.record, source);
+    this.giveBack(envelope);
     if (reason === 'unknown_index') this.out.indexFree(index);
     this.drop(reason);
   }
 
-  private sessionPacket(index: number, packet: Uint8Array): void {
-    const session = this.sessions.find(index, this.now.monotonicMs, this);
-    if (session === undefined) {
-      this.drop('unknown_index');
-      return;
-    }
+  /** Of a packet that is no handshake's after all. */
+  private giveBack({ flags, source }: PacketEnvelope): void {
+    if ((flags & ADMIT.token) !== 0) this.out.release(RELEASE.token, source);
+    if ((flags & ADMIT.session) !== 0) this.out.release(RELEASE.session, source);
+    if ((flags & ADMIT.record) !== 0) this.out.release(RELEASE.record, source);
+  }
+
+  private sessionPacket(session: GatewaySession, envelope: PacketEnvelope, packet: Uint8Array): void {
+    // An LP1 index was a handshake's when admission saw the packet, if the H3 was under way before it.
+    this.giveBack(envelope);
     const reason = session.receive(packet, this.now, this);
     if (reason !== undefined) this.drop(reason);
     else if (!this.replied) this.out.valid(this.connection);
@@ -333,7 +366,6 @@ export class Shard implements Effects, InboundHandler {
   }
 
   private recordLeaves(record: HandshakeRecord): void {
-    this.out.indexFree(record.index);
     this.out.release(RELEASE.record, record.source);
     for (const source of record.reservedSources()) this.out.release(RELEASE.session, source);
   }
@@ -349,6 +381,10 @@ export class Shard implements Effects, InboundHandler {
     if (due > 0) this.earlyReplies = this.earlyReplies.slice(due);
   }
 
+  private hasIndex(index: number): boolean {
+    return this.sessions.has(index) || this.records.find(index, this.now.monotonicMs) !== undefined;
+  }
+
   private nextRequestKey(): number {
     do this.lastRequestKey = (this.lastRequestKey + 1) >>> 0;
     while (this.waiting.has(this.lastRequestKey));
@@ -361,21 +397,28 @@ export class Shard implements Effects, InboundHandler {
 
   private makeContext(): ResponderContext {
     const { crypto, random } = this.dependencies;
+    const { lp1 } = this.options;
     return {
       crypto,
       random,
+      lp1,
+      minVersion: lp1 === undefined ? VERSION_2 : VERSION_1,
       identity: this.options.identity,
       kemKeys: new KemKeyRing(crypto),
       lifetimes: this.options.lifetimes,
       allocateIndex: () => {
         const index = this.sessions.reserve();
-        if (index !== undefined) this.out.indexTaken(index);
+        if (index !== undefined) this.out.indexTaken(index, true);
         return index;
       },
       freeIndex: (index) => {
         this.sessions.unreserve(index);
         this.out.indexFree(index);
       },
+      claimIndex: (index) => this.sessions.claim(index),
+      unclaimIndex: (index) => this.sessions.unreserve(index),
+      hasIndex: (index) => this.hasIndex(index),
+      indexLives: (index) => this.out.indexTaken(index, true),
       allocatePlace: () => this.slab.allocate(),
       releasePlace: (place) => this.slab.release(place),
       nextFamilyId: () => {
@@ -384,4 +427,8 @@ export class Shard implements Effects, InboundHandler {
       },
     };
   }
+}
+
+function forwardKind(alone: boolean): number {
+  return alone ? REQUEST.forwardAlone : REQUEST.forward;
 }

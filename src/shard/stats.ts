@@ -19,6 +19,9 @@ export const COUNTERS = [
   'forwards',
   'late_answers',
   'records_evicted',
+  'kk2_sent',
+  'rekeys',
+  'index_collisions',
 ] as const;
 export type CounterName = (typeof COUNTERS)[number];
 

@@ -83,6 +83,21 @@ test('check-config tells all errors at once, and accepts its own example', async
   );
 });
 
+test('check-config accepts LP1 with a warning', async (t) => {
+  const file = join(tempDir(t), 'lewes.toml');
+  writeFileSync(file, '[gateway]\nmin_protocol_version = 1\n[lifetimes]\nlp1_session_idle = 3600\n');
+  const [human, json] = await Promise.all([lewes('check-config', file), lewes('check-config', file, '--json')]);
+  t.deepEqual([human.code, json.code], [0, 0]);
+  t.regex(human.out, /: warning: gateway\.min_protocol_version: is 1: .*classical.*\n.*: ok\n$/);
+  t.is(human.err, '');
+  const report = JSON.parse(json.out) as { ok: boolean; warnings: { path: string }[] };
+  t.true(report.ok);
+  t.deepEqual(
+    report.warnings.map(({ path }) => path),
+    ['gateway.min_protocol_version'],
+  );
+});
+
 test('status shows what the gateway of the data directory says, and says when none runs', async (t) => {
   const path = tempDir(t);
   const directory = openDataDir(path);

@@ -1,4 +1,4 @@
-import { mkdirSync, readdirSync, statSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { tempDir } from '../ops/temp-dir.ts';
@@ -12,11 +12,19 @@ interface Gateway {
   readonly dataDir: string;
 }
 
+interface Registration {
+  readonly ipv4: string;
+  readonly ipv6: string;
+  readonly expires: number | null;
+  readonly releasable: boolean;
+  readonly released: boolean;
+}
+
 interface Report {
   readonly ok: boolean;
   readonly entry: Gateway;
   readonly exit: Gateway;
-  readonly registrations: Readonly<Record<string, { readonly ipv4: string; readonly ipv6: string }>>;
+  readonly registrations: Readonly<Record<string, Registration>>;
   readonly steps: readonly ReportedStep[];
   readonly probe?: string;
   readonly wgQuick?: readonly string[];
@@ -25,6 +33,7 @@ interface Report {
 }
 
 const parse = (out: string) => JSON.parse(out) as Report;
+const LP1_LATER = ['handshake', 'registration', 'rekey'];
 const LATER = ['key', 'handshake', 'echo', 'token', 'registration', 'rekey'];
 
 /** The temporary directory of the command: what it leaves there can be seen. */
@@ -67,6 +76,37 @@ test.serial('two gateways start, a client registers with both, and nothing is le
   t.notRegex(out, /owner|preshared|secret/i);
   t.deepEqual(left(), []);
   t.deepEqual([report.entry.pid, report.exit.pid].filter(runs), []);
+});
+
+test.serial('with --protocol 1 the client speaks LP1 to both gateways, which speak LP2 as well', async (t) => {
+  const { env, left } = ownTemp(t);
+  const { child, ended, output } = start(t, ['localnet', '--protocol', '1', '--keep', '--wireguard', '--json'], env);
+  const report = parse(await output(/"totalMs".*\n\}\n$/));
+  t.true(report.ok);
+  t.deepEqual(outline(report.steps).slice(4), [
+    'entry connect',
+    ...LP1_LATER.map((step) => `entry ${step}`),
+    ...LP1_LATER.map((step) => `exit ${step}`),
+  ]);
+  for (const hop of ['entry', 'exit']) {
+    t.like(report.registrations[hop], { expires: null, releasable: false, released: false });
+  }
+  const [, inner = ''] = report.wgQuick ?? [];
+  t.regex(readFileSync(inner, 'utf8'), new RegExp(`^# Lewes gateway ${report.exit.identity}\\n\\[Interface\\]`));
+
+  const line = report.probe ?? '';
+  t.regex(line, /^lewes probe .* --register --rekey --protocol 1$/);
+  const args = line.split(' ').slice(1);
+  const probes = await Promise.all([lewes(t, args, env), lewes(t, args.slice(0, -2), env)]);
+  t.deepEqual(
+    probes.map(({ code }) => code),
+    [0, 0],
+    probes.map(({ out, err }) => out + err).join('\n'),
+  );
+
+  child.kill('SIGTERM');
+  t.is((await ended).code, 0);
+  t.deepEqual(left(), []);
 });
 
 test.serial('--keep leaves a network for others until SIGTERM', async (t) => {
@@ -132,12 +172,18 @@ test.serial('an interruption while it starts, and a gateway that does not start,
 
 test.serial('wrong use is exit code 2', async (t) => {
   const { env, left } = ownTemp(t);
-  const [protocol, own] = await Promise.all([
-    lewes(t, ['localnet', '--protocol', '1'], env),
+  const [protocol, none, twice, priced, own] = await Promise.all([
+    lewes(t, ['localnet', '--protocol', 'nym'], env),
+    lewes(t, ['localnet', '--protocol', '3'], env),
+    lewes(t, ['localnet', '--protocol', '1', '--set', 'gateway.min_protocol_version=2'], env),
+    lewes(t, ['localnet', '--protocol', '1', '--set', 'credentials.kind=privacy-pass'], env),
     lewes(t, ['localnet', '--set', 'forward.allow=[]'], env),
   ]);
-  t.deepEqual([protocol.code, own.code], [2, 2]);
-  t.regex(protocol.err, /^lewes: this release speaks version 2.*--protocol 2\.\n$/);
+  t.deepEqual([protocol.code, none.code, twice.code, priced.code, own.code], [2, 2, 2, 2, 2]);
+  t.regex(protocol.err, /^lewes: this release speaks versions 1 and 2 .*not nym\. .*--protocol 2\.\n$/);
+  t.regex(none.err, /^lewes: there is no protocol version "3"\. .*\n$/);
+  t.regex(twice.err, /^lewes: --protocol 1 sets gateway\.min_protocol_version to 1\. Leave one of them out\.\n$/);
+  t.regex(priced.err, /^lewes: --protocol 1 sets credentials\.kind to none\. Leave one of them out\.\n$/);
   t.regex(own.err, /^lewes: localnet sets forward\.allow itself/);
   t.deepEqual(left(), []);
 });

@@ -25,7 +25,11 @@ const identityOf = ({ target }: TestGateway) => encodeBase58(target.ed25519);
 const later = (out: string) => outline(parse(out).steps).slice(4);
 
 /** An issuer with a quota of so many tokens, and a gateway that takes them. */
-async function priced(t: ExecutionContext, { tokens, issuerName }: { tokens?: number; issuerName?: string } = {}) {
+async function priced(
+  t: ExecutionContext,
+  { tokens, issuerName }: { tokens?: number; issuerName?: string } = {},
+  more: readonly string[] = [],
+) {
   const directory = tempDir(t);
   const now = () => Math.floor(Date.now() / 1_000);
   const keys = await IssuerKeys.open({ directory, generate: pooledKeys() }, now());
@@ -38,7 +42,7 @@ async function priced(t: ExecutionContext, { tokens, issuerName }: { tokens?: nu
   const access = tokens === undefined ? ({ kind: 'open' } as const) : ({ kind: 'quota', quota } as const);
   const issuer = await startIssuer({ host: '127.0.0.1', port: 0 }, { keys, access, now });
   t.teardown(() => issuer.close());
-  const set = ['credentials.kind=privacy-pass', `credentials.issuer=${issuer.url}`];
+  const set = ['credentials.kind=privacy-pass', `credentials.issuer=${issuer.url}`, ...more];
   if (issuerName !== undefined) set.push(`credentials.issuer_name=${issuerName}`);
   const gateway = await startGateway(t, { entry: 'in-thread', set });
   gateway.gateway.setIssuerKeys(keys.verifierKeys());
@@ -107,6 +111,30 @@ test.serial('--wg-quick keeps the registration and writes its tunnel, and shows 
   t.is(createHash('sha256').update(readFileSync(path)).digest('hex'), sum);
 });
 
+test.serial("in LP1 the tunnel's preshared key is the gateway's identity, and there is no owner", async (t) => {
+  const gateway = await startGateway(t, { entry: 'in-thread', set: ['gateway.min_protocol_version=1'] });
+  const path = join(tempDir(t), 'lewes.conf');
+  const args = ['probe', addressOf(gateway), '--identity', identityOf(gateway), '--register', '--json'];
+  const { code, out, err } = await lewes(t, [...args, '--protocol', '1', '--wg-quick', path]);
+  t.is(code, 0, out + err);
+  t.deepEqual(parse(out).wgQuick, [path]);
+  const text = readFileSync(path, 'utf8');
+  const identity = Buffer.from(gateway.target.ed25519).toString('base64');
+  t.true(text.includes(`PresharedKey = ${identity}\n`));
+  t.notRegex(text, /owner/i);
+  t.is(gateway.gateway.registrar.status().registrations.dvpn.active, 1);
+});
+
+test.serial('in LP1 a gateway with a price registers nobody, and says where to', async (t) => {
+  const { args, gateway } = await priced(t, {}, ['gateway.min_protocol_version=1']);
+  const { code, out } = await lewes(t, [...args, '--protocol', '1']);
+  t.is(code, 1);
+  const { steps } = parse(out);
+  t.deepEqual(outline(steps), ['direct connect', 'direct handshake', 'direct registration !internal']);
+  t.regex(steps.at(-1)?.error?.message ?? '', /it says: .*register over LP2/);
+  t.is(gateway.gateway.registrar.status().registrations.dvpn.active, 0);
+});
+
 test.serial('an issuer that is silent does not hold up a probe beyond its --timeout', async (t) => {
   const { args } = await priced(t);
   const silent = createServer().listen(0, '127.0.0.1');
@@ -141,6 +169,8 @@ test.serial('wrong use of the options is exit code 2', async (t) => {
     [/is for an issuer/, [...register, '--access-key-file', 'a']],
     [/https:\/\/HOST/, [...register, '--issuer', 'http://issuer.example']],
     [/name of an interface/, [...register, '--wg-quick', 'a']],
+    [/--token-file does not go with --protocol 1/, [...register, '--token-file', 'a', '--protocol', '1']],
+    [/--issuer does not go with/, [...register, '--issuer', 'https://issuer.example', '--protocol', '1']],
   ];
   const ended = await Promise.all(cases.map(([, args]) => lewes(t, args)));
   for (const [at, [pattern, args]] of cases.entries()) {

@@ -5,12 +5,20 @@ import { encodeBase58 } from '../../src/ops/base58.ts';
 import { startGateway, type TestGateway } from '../support/test-gateway.ts';
 import { lewes, outline, type ReportedStep, start } from './child.ts';
 
+interface Registration {
+  readonly ipv4: string;
+  readonly endpoints: readonly string[];
+  readonly expires: number | null;
+  readonly releasable: boolean;
+  readonly released: boolean;
+}
+
 interface Report {
   readonly ok: boolean;
   readonly target: { readonly address: string; readonly identity: string };
   readonly via?: { readonly address: string; readonly identity: string };
   readonly steps: readonly ReportedStep[];
-  readonly registrations?: Readonly<Record<string, { readonly ipv4: string; readonly endpoints: readonly string[] }>>;
+  readonly registrations?: Readonly<Record<string, Registration>>;
   readonly totalMs: number;
   readonly error?: { readonly code: string; readonly message: string };
 }
@@ -22,11 +30,13 @@ const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex');
 const inThread = { entry: 'in-thread' } as const;
 const OTHER_KEY = 'GhL8CN9Pjvx1Xr3SVbCfQmHMKtqJmdUDJNvcfY9Wi1pW';
 
-async function pair(t: ExecutionContext) {
-  const exit = await startGateway(t, inThread);
+const LP1 = 'gateway.min_protocol_version=1';
+
+async function pair(t: ExecutionContext, set: readonly string[] = []) {
+  const exit = await startGateway(t, { ...inThread, set });
   const { ed25519, port } = exit.target;
   const allow = `forward.allow=[{identity="${hex(ed25519)}", address="127.0.0.1", port=${port}}]`;
-  const entry = await startGateway(t, { ...inThread, set: [allow], seed: new Uint8Array(32).fill(0x33) });
+  const entry = await startGateway(t, { ...inThread, set: [allow, ...set], seed: new Uint8Array(32).fill(0x33) });
   return { exit, entry };
 }
 
@@ -73,6 +83,11 @@ test('through an entry, both gateways register, rekey and are left without a tra
   const { entry: atEntry, exit: atExit } = report.registrations ?? {};
   t.regex(atEntry?.ipv4 ?? '', /^10\.64\./);
   t.deepEqual(atExit?.endpoints, ['127.0.0.1:51820']);
+  for (const registration of [atEntry, atExit]) {
+    t.like(registration, { releasable: true, released: true });
+    t.is(typeof registration?.expires, 'number');
+  }
+  t.notRegex(human.out, /not released/);
   t.notRegex(json.out + human.out, /owner|preshared/i);
   t.regex(human.out, /^exit +handshake +[\d.]+ ms {2}ok$/m);
   t.regex(human.out, /^registered at the exit: 10\.64\..*51820$/m);
@@ -84,6 +99,65 @@ test('through an entry, both gateways register, rekey and are left without a tra
       ['quote completed 2', 'release completed 2'],
     );
   }
+});
+
+test('with --protocol 1 a gateway is told step by step, without key and echo', async (t) => {
+  const gateway = await startGateway(t, { ...inThread, set: [LP1] });
+  const args = ['probe', addressOf(gateway), '--identity', identityOf(gateway), '--json', '--protocol', '1'];
+  const [one, kept] = await Promise.all([lewes(t, args), lewes(t, [...args, '--keep-connections', '--rekey'])]);
+  t.deepEqual([one.code, kept.code], [0, 0], one.out + one.err + kept.out + kept.err);
+  t.deepEqual(outline(parse(one.out).steps), ['direct connect', 'direct handshake']);
+  t.deepEqual(outline(parse(kept.out).steps), ['direct connect', 'direct handshake', 'direct rekey']);
+});
+
+test('in LP1 both gateways register and rekey, and what was registered ends by itself', async (t) => {
+  const { exit, entry } = await pair(t, [LP1]);
+  const via = `${addressOf(entry)}/${hex(entry.target.ed25519)}`;
+  const args = ['probe', addressOf(exit), '--identity', identityOf(exit), '--via', via, '--register', '--rekey'];
+  args.push('--protocol', '1');
+  const [json, human] = await Promise.all([lewes(t, [...args, '--json']), lewes(t, args)]);
+  t.deepEqual([json.code, human.code], [0, 0], json.err + human.err + json.out);
+  const report = parse(json.out);
+  const later = ['handshake', 'registration', 'rekey'];
+  t.deepEqual(outline(report.steps), [
+    ...['connect', ...later].map((step) => `entry ${step}`),
+    ...later.map((step) => `exit ${step}`),
+  ]);
+  for (const hop of ['entry', 'exit']) {
+    const registration = report.registrations?.[hop];
+    t.like(registration, { expires: null, releasable: false, released: false });
+    t.regex(registration?.ipv4 ?? '', /^10\.64\./);
+  }
+  t.regex(human.out, /^not released at the exit: .*ends by itself$/m);
+  t.notRegex(human.out, /9007199254740991|null/);
+  for (const { gateway } of [exit, entry]) t.is(gateway.registrar.status().registrations.dvpn.active, 2);
+});
+
+test('--via-protocol is for the entry alone, and --protocol for the exit behind it', async (t) => {
+  const { exit, entry } = await pair(t, [LP1]);
+  const via = `${addressOf(entry)}/${hex(entry.target.ed25519)}`;
+  const args = ['probe', addressOf(exit), '--identity', identityOf(exit), '--via', via, '--json'];
+  const [older, newer] = await Promise.all([
+    lewes(t, [...args, '--protocol', '1', '--via-protocol', '2', '--kem', 'ml-kem-768']),
+    lewes(t, [...args, '--via-protocol', '1']),
+  ]);
+  t.deepEqual([older.code, newer.code], [0, 0], older.out + newer.out);
+  t.deepEqual(outline(parse(older.out).steps), [
+    ...['connect', 'key', 'handshake', 'echo'].map((step) => `entry ${step}`),
+    'exit handshake',
+  ]);
+  t.deepEqual(outline(parse(newer.out).steps), [
+    ...['connect', 'handshake'].map((step) => `entry ${step}`),
+    ...['key', 'handshake', 'echo'].map((step) => `exit ${step}`),
+  ]);
+});
+
+test('a gateway without LP1 fails a probe with --protocol 1', async (t) => {
+  const gateway = await startGateway(t, inThread);
+  const args = ['probe', addressOf(gateway), '--identity', identityOf(gateway), '--json', '--protocol', '1'];
+  const { code, out } = await lewes(t, [...args, '--timeout', '2']);
+  t.is(code, 1);
+  t.regex(outline(parse(out).steps).at(-1) ?? '', /^direct handshake !/);
 });
 
 test('a KEM suite that the gateway does not offer fails the probe, and a further one makes it work', async (t) => {
@@ -141,7 +215,13 @@ test('wrong use is exit code 2 with what to do', async (t) => {
     [/--via .* has no key/, [...ok, '--via', '127.0.0.1:1']],
     [/key of --via has 1 bytes/, [...ok, '--via', '[::1]:41264/2g']],
     [/by its IP address/, ['localhost:41264', '--identity', OTHER_KEY, '--via', `[::1]:41264/${OTHER_KEY}`]],
-    [/version 2 of the protocol only, not nym/, [...ok, '--protocol', 'nym']],
+    [/versions 1 and 2 of the protocol only, not nym/, [...ok, '--protocol', 'nym']],
+    [/no protocol version "0x1"/, [...ok, '--protocol', '0x1']],
+    [/--kem does not go with --protocol 1/, [...ok, '--protocol', '1', '--kem', 'x-wing']],
+    [/--kem does not go with/, [...ok, '--protocol', '1', '--kem', 'x-wing', '--via', `[::1]:41264/${OTHER_KEY}`]],
+    [/--kem-key-hash does not go with/, [...ok, '--protocol', '1', '--kem-key-hash', '00'.repeat(32)]],
+    [/--via-protocol is for an entry/, [...ok, '--via-protocol', '1']],
+    [/no protocol version "3"/, [...ok, '--via', `[::1]:41264/${OTHER_KEY}`, '--via-protocol', '3']],
     [/no number of seconds/, [...ok, '--timeout', '0']],
     [/no KEM suite "kyber"/, [...ok, '--kem', 'kyber']],
   ];

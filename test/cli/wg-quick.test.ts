@@ -63,6 +63,13 @@ test("an exit's tunnel goes through the entry's, which carries nothing else, and
   );
 });
 
+test('a registration without an owner has no line for one', (t) => {
+  const { owner: _, ...rest } = tunnel(2);
+  const [file] = wgQuickFiles([rest], ['/a/lewes.conf']);
+  t.notRegex(file?.text ?? '', /owner|undefined/i);
+  t.regex(file?.text ?? '', /^# Lewes gateway GATEWAY\n\[Interface\]\n/);
+});
+
 test('gateways of one address cannot be nested, and one without an endpoint makes no tunnel', (t) => {
   const same = { endpoints: ['192.0.2.9:1'] };
   t.throws(() => wgQuickFiles([tunnel(2, same), tunnel(20, same)], ['e', 'x']), { instanceOf: OperatorError });

@@ -126,6 +126,21 @@ const WRONG = {
   'an endless timeout': { ...SOUND, timeouts: { requestMs: Number.POSITIVE_INFINITY } },
   'an exit with a name': { gateway: { ...SOUND.gateway, address: 'exit.test:1' }, via: SOUND.gateway },
   'a short owner': { gateway: { ...SOUND.gateway, register: { ...registration(), owner: new Uint8Array(3) } } },
+  'an unknown protocol version': { gateway: { ...SOUND.gateway, protocol: 3 as 1 } },
+  'a KEM suite for LP1': { gateway: { ...SOUND.gateway, protocol: 1 }, kem: ['x-wing'] },
+  'a KEM suite for LP1 on both hops': {
+    gateway: { ...SOUND.gateway, protocol: 1 },
+    via: { ...SOUND.gateway, protocol: 1 },
+    kem: ['x-wing'],
+  },
+  'a pin for LP1': { gateway: { ...SOUND.gateway, protocol: 1, kemKeyHashes: [new Uint8Array(32)] } },
+  'a pin for an LP1 entry': {
+    gateway: SOUND.gateway,
+    via: { ...SOUND.gateway, protocol: 1, kemKeyHashes: [new Uint8Array(32)] },
+  },
+  'an early echo for LP1': {
+    gateway: { ...SOUND.gateway, protocol: 1, early: { kind: 0, body: new Uint8Array(1) } },
+  },
   'two early requests': {
     gateway: { ...SOUND.gateway, register: registration(), early: { kind: 0, body: new Uint8Array(1) } },
   },

@@ -61,7 +61,7 @@ function line(hold = false): Line {
   const sink = {
     admit: () => true,
     packet: (packet: Uint8Array) => {
-      connection.frameDone();
+      connection.packetTaken();
       packets.push(packet.slice());
       if (hold) connection.hold();
     },
@@ -277,4 +277,94 @@ test('a share of a batch is used up at 256 KiB and whole again in the next', (t)
   const used = Array.from({ length: 5 }, () => connection.useShare(1, 60_000));
   t.deepEqual(used, [false, false, false, false, true]);
   t.false(connection.useShare(2, 60_000));
+});
+
+interface NoAnswerCase {
+  readonly title: string;
+  readonly framing?: 'be16' | 'be32';
+  /** What happens, in order: packets that come, replies, and packets that get no answer. */
+  readonly events: readonly ('packet' | 'beginning' | 'reply' | 'busy' | 'none' | 'failed')[];
+  readonly ends: boolean;
+}
+
+const NO_ANSWER: readonly NoAnswerCase[] = [
+  { title: 'its only packet gets no answer', events: ['packet', 'none'], ends: true },
+  { title: 'its only packet has failed', events: ['packet', 'failed'], ends: true },
+  { title: 'its only packet was answered', events: ['packet', 'reply'], ends: false },
+  { title: 'one of two packets gets no answer', events: ['packet', 'packet', 'none'], ends: false },
+  { title: 'none of two packets gets an answer', events: ['packet', 'packet', 'none', 'none'], ends: false },
+  { title: 'a packet after an answered one gets none', events: ['packet', 'reply', 'packet', 'none'], ends: false },
+  { title: 'a packet after an answered one has failed', events: ['packet', 'reply', 'packet', 'failed'], ends: true },
+  { title: 'one of two packets has failed and the other waits', events: ['packet', 'packet', 'failed'], ends: false },
+  {
+    title: 'one of two packets has failed and the other is answered then',
+    events: ['packet', 'packet', 'failed', 'reply'],
+    ends: true,
+  },
+  {
+    title: 'one of two packets was told Busy and the other has failed',
+    events: ['packet', 'busy', 'packet', 'failed'],
+    ends: true,
+  },
+  {
+    title: 'one of two packets has failed and the other gets no answer either',
+    events: ['packet', 'packet', 'failed', 'none'],
+    ends: true,
+  },
+  {
+    title: 'its first packet gets no answer and a second one has begun',
+    events: ['packet', 'beginning', 'none'],
+    ends: false,
+  },
+  { title: 'a packet has failed and a further one has begun', events: ['packet', 'beginning', 'failed'], ends: false },
+  { title: "it is LP2's and its only packet gets no answer", framing: 'be16', events: ['packet', 'none'], ends: false },
+  { title: "it is LP2's and its only packet has failed", framing: 'be16', events: ['packet', 'failed'], ends: false },
+  { title: 'nothing has come yet', events: ['none'], ends: false },
+];
+
+for (const { title, framing = 'be32', events, ends } of NO_ANSWER) {
+  test(`a connection ${ends ? 'ends' : 'does not end'} when ${title}`, (t) => {
+    const { connection } = line();
+    let due = false;
+    for (const event of events) {
+      if (event === 'packet') connection.read(encodeFrames(framing, [packet(1)]), 0);
+      else if (event === 'beginning') connection.read(encodeFrames(framing, [packet(1)]).subarray(0, 20), 0);
+      else if (event === 'reply') due = connection.reply(reply(7)) || due;
+      else if (event === 'busy') connection.sendPacket(packet(9));
+      else due = connection.noAnswer(event === 'failed') || due;
+    }
+    t.true(connection.flush());
+    t.is(connection.finished, ends);
+    t.true(due || !ends, 'whoever reads the batch learns that it is to be settled');
+  });
+}
+
+test('a connection does not end for its only packet while a frame behind it is held back', (t) => {
+  const { connection, packets } = line(true);
+  connection.read(encodeFrames('be32', [packet(1), packet(2)]), 0);
+  t.is(packets.length, 1);
+  t.false(connection.noAnswer(false));
+  t.false(connection.finished);
+});
+
+test('an ended connection sends its replies, throws away what still comes, and has 10 s to close', async (t) => {
+  const { connection, socket, packets } = line();
+  connection.read(encodeFrames('be32', [packet(1)]), 0);
+  connection.hold();
+  connection.reply(reply(7));
+  connection.noAnswer(true);
+  connection.flush();
+  t.true(connection.finished);
+  connection.end();
+  t.false(connection.finished);
+  t.is(socket.paused, false);
+  t.true(connection.read(encodeFrames('be32', [packet(2)]), 1));
+  t.is(packets.length, 1);
+  const ended = new Promise((resolve) => socket.once('finish', resolve));
+  await socket.taken();
+  await ended;
+  t.deepEqual(socket.bytes, Buffer.from(encodeFrames('be32', [packet(7)])));
+  t.false(connection.lingers(5_000, timeouts));
+  t.false(connection.lingers(14_999, timeouts));
+  t.true(connection.lingers(15_000, timeouts));
 });

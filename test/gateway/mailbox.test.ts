@@ -1,118 +1,22 @@
 /** The mailbox alone: lanes, bounds, batches. The host is the test's; a turn of the loop is awaited, never time. */
 import test from 'ava';
 import fc from 'fast-check';
-import { HANDSHAKE_COST_US, Mailbox, type MailboxLimits } from '../../src/gateway/mailbox.ts';
-import { readInbound } from '../../src/shard/messages.ts';
-import { SteppedTimers } from './forward/stepped-timers.ts';
+import { HANDSHAKE_COST_US, Mailbox } from '../../src/gateway/mailbox.ts';
+import {
+  BATCH,
+  type Batch,
+  Bench,
+  decode,
+  envelope,
+  GATHERED_MS,
+  LIMITS,
+  numbered,
+  range,
+  turn,
+} from './mailbox-bench.ts';
 
-const LIMITS: MailboxLimits = { queuedHandshakes: 100, queuedPackets: 5_000, queuedBytes: 10_000_000 };
 const BUDGET_US = 4_000;
-const BATCH = 1_024;
 const RECORD_HEAD = 14;
-
-interface Batch {
-  /** First byte of each packet. */
-  readonly packets: number[];
-  readonly others: string[];
-}
-
-function decode(bytes: Uint8Array): Batch {
-  const batch: Batch = { packets: [], others: [] };
-  readInbound(bytes, {
-    packet: (_, packet) => batch.packets.push(packet[0]! + 256 * packet[1]!),
-    tick: () => batch.others.push('tick'),
-    answer: (key) => batch.others.push(`answer ${key}`),
-    kemKey: () => batch.others.push('kemKey'),
-  });
-  return batch;
-}
-
-function turn(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve));
-}
-
-/** Longer than handshakes wait for company. */
-const GATHERED_MS = 5;
-
-/** A mailbox whose batches the test finishes one by one. */
-class Bench {
-  readonly mailbox: Mailbox;
-  readonly timers = new SteppedTimers();
-  readonly batches: Batch[] = [];
-  readonly failures: unknown[] = [];
-  results = 0;
-  crowded = false;
-  private finishBatch: ((result: Uint8Array) => void) | undefined;
-  private failBatch: (reason: unknown) => void = () => undefined;
-
-  constructor(limits: Partial<MailboxLimits> = {}) {
-    this.mailbox = new Mailbox(
-      { ...LIMITS, ...limits },
-      {
-        now: () => ({ monotonicMs: 0, unixMs: 0 }),
-        crowded: () => this.crowded,
-        after: (ms, action) => this.timers.after(ms, action),
-        run: (batch) => {
-          if (this.finishBatch !== undefined) throw new Error('two batches are in flight');
-          this.batches.push(decode(batch));
-          return new Promise((resolve, reject) => {
-            this.finishBatch = resolve;
-            this.failBatch = reject;
-          });
-        },
-        done: () => this.results++,
-        failed: (reason) => this.failures.push(reason),
-      },
-    );
-    this.mailbox.open();
-  }
-
-  /** Whatever waits for its turn or for company leaves, if nothing is under way. */
-  async turn(): Promise<void> {
-    this.timers.advance(GATHERED_MS);
-    await turn();
-  }
-
-  get inFlight(): boolean {
-    return this.finishBatch !== undefined;
-  }
-
-  async finish(): Promise<void> {
-    const finish = this.finishBatch;
-    this.finishBatch = undefined;
-    finish?.(new Uint8Array(8));
-    await turn();
-  }
-
-  async fail(reason: unknown): Promise<void> {
-    this.finishBatch = undefined;
-    this.failBatch(reason);
-    await turn();
-  }
-
-  transport(n: number, length = 2): boolean {
-    return this.mailbox.offerTransport(envelope(), numbered(n, length));
-  }
-
-  handshake(n: number, costUs: number = HANDSHAKE_COST_US.h1): boolean {
-    return this.mailbox.offerHandshake(envelope(), numbered(n), costUs);
-  }
-}
-
-function envelope() {
-  return { connection: 1, source: 1, flags: 0, retryAfterSeconds: 0 };
-}
-
-function numbered(n: number, length = 2): Uint8Array {
-  const packet = new Uint8Array(length);
-  packet[0] = n & 0xff;
-  packet[1] = n >> 8;
-  return packet;
-}
-
-function range(from: number, to: number): number[] {
-  return Array.from({ length: to - from }, (_, i) => from + i);
-}
 
 test('what one turn of the loop offers leaves as one batch, transport first, each lane in its order', async (t) => {
   const bench = new Bench();
@@ -284,11 +188,15 @@ test('nothing leaves before the mailbox is opened, and then all of it', async (t
   mailbox.offerTransport(envelope(), numbered(1));
   mailbox.tick();
   mailbox.kemKey(new Uint8Array(4));
+  mailbox.reserve(0xffff_ffff);
+  mailbox.unreserve(0x8000_0000);
   mailbox.answer(5, 0, new Uint8Array(1));
   await turn();
   t.is(sent.length, 0);
   mailbox.open();
-  t.deepEqual(sent, [{ packets: [1], others: ['tick', 'kemKey', 'answer 5'] }]);
+  t.deepEqual(sent, [
+    { packets: [1], others: ['tick', 'kemKey', 'reserve 4294967295', 'unreserve 2147483648', 'answer 5'] },
+  ]);
 });
 
 test('closing counts what waits and what is under way, wakes who waits, and takes nothing afterwards', async (t) => {

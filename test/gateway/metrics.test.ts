@@ -26,6 +26,8 @@ test('a scrape has every drop reason, every table and the loop delays, and what 
     'lewes_shard_sessions{shard="0"}',
     'lewes_shard_pending_requests{shard="0"}',
     'lewes_mailbox_packets{shard="0"}',
+    'lewes_held_back_total',
+    'lewes_connections_closed_total{reason="no_answer"}',
     'lewes_registrar_queue',
     'lewes_registrar_epoch',
     'lewes_quotes',

@@ -27,10 +27,12 @@ test('without a file the defaults of lp2.md hold', (t) => {
   const { gateway, limits, lifetimes, registration, admin } = configOf(t, load());
   t.deepEqual(gateway.listen, [{ host: '127.0.0.1', port: 41264 }]);
   t.deepEqual(gateway.kem, ['x-wing', 'ml-kem-768']);
+  t.is(gateway.min_protocol_version, 2);
   t.is(gateway.identity, undefined);
   t.is(limits.records_per_address, 470);
   t.is(limits.sessions, 1_000_000);
   t.is(lifetimes.handshake_ttl, 90);
+  t.is(lifetimes.lp1_session_idle, 86_400);
   t.is(registration.ipv4_gateway, '10.64.0.1');
   t.is(registration.ipv6_gateway, 'fd6c:6577:6573::1');
   t.deepEqual(registration.endpoints, ['127.0.0.1:51820']);
@@ -61,8 +63,9 @@ const WRONG: readonly (readonly [string, string, RegExp])[] = [
   ['gateway.identity', '3', /path of a file/],
   ['gateway.shards', '65', /"auto" or a whole number from 1 to 64/],
   ['gateway.shards', 'many', /"many"/],
-  ['gateway.min_protocol_version', '1', /LP1, which is not in this release/],
-  ['gateway.min_protocol_version', '3', /3 is not 2/],
+  ['gateway.min_protocol_version', '0', /0 is not 1 or 2/],
+  ['gateway.min_protocol_version', '3', /3 is not 1 or 2/],
+  ['gateway.min_protocol_version', '"1"', /"1" is not 1 or 2/],
   ['gateway.kem', '[]', /at least one/],
   ['gateway.kem', '["x-wing", "x-wing"]', /each once/],
   ['gateway.crypto', 'fast', /"auto", "native", "portable"/],
@@ -85,6 +88,7 @@ const WRONG: readonly (readonly [string, string, RegExp])[] = [
   ['lifetimes.handshake_ttl', '60', /twice lifetimes\.clock_tolerance/],
   ['lifetimes.clock_tolerance', '0.5', /whole number of seconds/],
   ['lifetimes.session_idle', '90000', /session_max/],
+  ['lifetimes.lp1_session_idle', '0', /number of seconds/],
   ['lifetimes.session_max', '0', /number of seconds/],
   ['lifetimes.unused_session', '-5', /number of seconds/],
   ['lifetimes.demoted_session_ttl', 'nan', /number of seconds/],
@@ -136,6 +140,7 @@ const WRONG: readonly (readonly [string, string, RegExp])[] = [
   ['credentials.issuer', 'https://user@issuer.example/', /more than a host and a path/],
   ['credentials.issuer_name', 'two words', /without spaces/],
   ['credentials.quota', '""', /path of a file/],
+  ['credentials.zk_nym', 'on', /"off"/],
   ['credentials.keys', 'issuer.pem', /a list of at most 64 paths/],
   ['credentials.keys', '[""]', /path of a file/],
   ['admin.listen', '9464', /"ADDRESS:PORT" or "off"/],
@@ -297,7 +302,13 @@ test('store, tunnels and payment have kinds; a registration costs a token and ou
   const { store, wireguard, credentials, metering } = configOf(t, load());
   t.deepEqual(store, { kind: 'lmdb' });
   t.deepEqual(wireguard, { kind: 'memory', interface: 'lewes0', port: 51_820 });
-  t.deepEqual(credentials, { kind: 'privacy-pass', issuer: undefined, issuer_name: '127.0.0.1:9464', keys: [] });
+  t.deepEqual(credentials, {
+    kind: 'privacy-pass',
+    issuer: undefined,
+    issuer_name: '127.0.0.1:9464',
+    keys: [],
+    zk_nym: 'off',
+  });
   t.is(metering.interval, 30);
 });
 
@@ -361,3 +372,20 @@ for (const [kind, key] of UNUSED) {
     t.deepEqual(warned, [key.slice(0, key.indexOf('='))]);
   });
 }
+
+test('LP1 needs one key, changes no other, and is worth a warning', (t) => {
+  const loaded = load(['gateway.min_protocol_version=1']);
+  const { gateway, ...rest } = configOf(t, loaded);
+  const { gateway: standard, ...others } = configOf(t, load());
+  t.deepEqual(gateway, { ...standard, min_protocol_version: 1 });
+  t.deepEqual(rest, others);
+  const warnings = (result: LoadedConfig) => (result.ok ? result.warnings.map(({ path }) => path) : []);
+  t.deepEqual(warnings(loaded), ['gateway.min_protocol_version']);
+  t.deepEqual(warnings(load(['gateway.min_protocol_version=2'])), []);
+});
+
+test('with LP1, too, a handshake record outlives both ends of the clock tolerance', (t) => {
+  const tolerant = ['gateway.min_protocol_version=1', 'lifetimes.clock_tolerance=45'];
+  t.deepEqual(paths(load(tolerant)), ['lifetimes.handshake_ttl']);
+  t.deepEqual(paths(load([...tolerant, 'lifetimes.handshake_ttl=91'])), []);
+});

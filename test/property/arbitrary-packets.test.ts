@@ -9,7 +9,7 @@ import { DROP_REASONS, type DropReason } from '../../src/lp/drop-reason.ts';
 import type { ClientFamily } from '../../src/lp/v2/client-family.ts';
 import { receiverIndex, TYPE } from '../../src/lp/wire/packet.ts';
 import { COUNTERS } from '../../src/shard/stats.ts';
-import { echoes, establish, initiatorFor, opaque } from '../support/handshake.ts';
+import { echoes, establish, initiatorFor, opaque, sealedFrame, startedRekey } from '../support/handshake.ts';
 import { misuse, mutate } from '../support/hostile.ts';
 import type { Prng } from '../support/prng.ts';
 import { forSeeds, must, runs } from '../support/property.ts';
@@ -58,16 +58,16 @@ function makeWorld(prng: Prng): World {
     pool.push(...sent);
   }
   const [first, second, third] = families as [ClientFamily, ClientFamily, ClientFamily];
-  const kk1 = first.startRekey(prng.chance(0.5), random, harness.now)!;
+  const kk1 = startedRekey(first, prng.chance(0.5), harness.now)!;
   pool.push(kk1.slice());
   const [kk2] = harness.replies(kk1);
   pool.push(kk2!.slice());
   // One that has rekeyed: its parent is demoted, and packets of the parent are in the pool.
-  pool.push(second.sealFrame(opaque(7))!);
-  const [reply] = harness.replies(second.startRekey(false, random, harness.now)!);
+  pool.push(sealedFrame(second, opaque(7))!);
+  const [reply] = harness.replies(startedRekey(second, false, harness.now)!);
   const rekeyed = second.receive(reply!, harness.now);
   if (rekeyed.kind === 'rekeyed') for (const ready of rekeyed.packets) pool.push(...harness.replies(ready), ready);
-  for (let i = 0; i < 4; i++) pool.push(prng.pick(families).sealFrame(opaque(100 + i, prng.bytes(i * 9)))!);
+  for (let i = 0; i < 4; i++) pool.push(sealedFrame(prng.pick(families), opaque(100 + i, prng.bytes(i * 9)))!);
   // Attempts that stand at their first packets.
   const waiting = initiatorFor(harness, { crypto, random });
   const start = waiting.start(harness.now);

@@ -77,6 +77,89 @@ test('any chunking gives the admitted packets in their order, each frame asked f
   );
 });
 
+/** How often each frame in turn is told to wait; the packets themselves may stop the cutter too. */
+const waits = fc.array(fc.nat(3), { minLength: 1, maxLength: 6 });
+const stops = fc.array(fc.boolean(), { minLength: 1, maxLength: 5 });
+
+interface Pattern {
+  readonly lengths: readonly number[];
+  readonly waits: readonly number[];
+  readonly stops: readonly boolean[];
+}
+
+/** Like `cut`, as a connection does it: nothing is pushed before the cutter goes on. */
+function cutWaiting(stream: Uint8Array, pattern: Pattern) {
+  const packets: string[] = [];
+  const asked: string[] = [];
+  let frames = 0;
+  let left = pattern.waits[0]!;
+  const cutter = new FrameCutter({
+    admit: (bytes, offset, packetLength) => {
+      asked.push(`${packetLength} ${Buffer.from(bytes.subarray(offset, offset + 12)).toString('hex')}`);
+      if (left-- > 0) return 'wait';
+      frames++;
+      left = pattern.waits[frames % pattern.waits.length]!;
+      return (bytes[offset] ?? 0) === 1;
+    },
+    packet: (bytes) => {
+      packets.push(Buffer.from(bytes).toString('base64'));
+      if (pattern.stops[packets.length % pattern.stops.length]) cutter.stop();
+    },
+  });
+  for (let at = 0, i = 0; at < stream.length; i++) {
+    const length = pattern.lengths[i % pattern.lengths.length]!;
+    // Fresh memory for each read: a stopped cutter keeps a view of it.
+    cutter.push(stream.slice(at, at + length));
+    while (cutter.isStopped) cutter.resume();
+    at += length;
+  }
+  return { packets, asked, cutter };
+}
+
+test('whichever frames are told to wait, and however often, the same packets come out in their order', (t) => {
+  fc.assert(
+    fc.property(
+      framings,
+      fc.array(packet, { minLength: 1, maxLength: 8 }),
+      fc.record({ lengths: chunkLengths, waits, stops }),
+      (framing, list, pattern) => {
+        const { packets, asked, cutter } = cutWaiting(encodeFrames(framing, list), pattern);
+        const admitted = list.filter((bytes) => bytes[0] === 1);
+        t.deepEqual(
+          packets,
+          admitted.map((bytes) => Buffer.from(bytes).toString('base64')),
+        );
+        const header = (bytes: Uint8Array) => `${bytes.length} ${Buffer.from(bytes.subarray(0, 12)).toString('hex')}`;
+        t.deepEqual(
+          asked,
+          list.flatMap((bytes, n) => Array<string>(1 + pattern.waits[n % pattern.waits.length]!).fill(header(bytes))),
+        );
+        t.false(cutter.broken || cutter.midFrame || cutter.hasMore || cutter.isStopped);
+      },
+    ),
+    PARAMETERS,
+  );
+});
+
+for (const pieces of [1, 2]) {
+  test(`a frame that waits is asked for again without a further byte, in ${pieces === 1 ? 'one read' : 'pieces'}`, (t) => {
+    const verdicts: (boolean | 'wait')[] = ['wait', 'wait', true];
+    const packets: number[] = [];
+    const cutter = new FrameCutter({
+      admit: () => verdicts.shift()!,
+      packet: (bytes) => packets.push(bytes.length),
+    });
+    const frame = encodeFrames('be16', [new Uint8Array(40).fill(1)]);
+    if (pieces === 2) cutter.push(frame.slice(0, 5));
+    cutter.push(frame.slice(pieces === 2 ? 5 : 0));
+    t.deepEqual([cutter.isStopped, cutter.midFrame, cutter.hasMore, packets.length], [true, true, true, 0]);
+    t.true(cutter.resume());
+    t.deepEqual([cutter.isStopped, packets.length], [true, 0]);
+    t.true(cutter.resume());
+    t.deepEqual([cutter.isStopped, cutter.hasMore, packets], [false, false, [40]]);
+  });
+}
+
 test('admission sees the 12 header bytes of the frame it is asked for, also when they come one by one', (t) => {
   fc.assert(
     fc.property(framings, fc.array(fc.integer({ min: 0, max: 0xffff_ffff }), { maxLength: 6 }), (framing, indices) => {

@@ -20,6 +20,7 @@ const inbound = fc.array(
     fc.tuple(fc.constant('tick')),
     fc.tuple(fc.constant('answer'), u32, u8, bytes),
     fc.tuple(fc.constant('kemKey'), bytes),
+    fc.tuple(fc.constantFrom('reserve', 'unreserve'), u32),
   ),
   { maxLength: 30 },
 );
@@ -29,7 +30,8 @@ function writeInbound(record: Record, out: InboundWriter): void {
   if (kind === 'packet') out.packet({ connection: a, source: b, flags: c, retryAfterSeconds: d }, e);
   else if (kind === 'tick') out.tick();
   else if (kind === 'answer') out.answer(a, b, record[3] as Uint8Array);
-  else out.kemKey(record[1] as Uint8Array);
+  else if (kind === 'kemKey') out.kemKey(record[1] as Uint8Array);
+  else out[kind as 'reserve' | 'unreserve'](a);
 }
 
 const flat = (records: readonly Record[]) =>
@@ -52,6 +54,8 @@ test('an inbound batch brings its records and times to the shard as they were wr
         tick: () => read.push(['tick']),
         answer: (key, kind, body) => read.push(['answer', key, kind, body.slice()]),
         kemKey: (material) => read.push(['kemKey', material.slice()]),
+        reserve: (index) => read.push(['reserve', index]),
+        unreserve: (index) => read.push(['unreserve', index]),
       });
       t.deepEqual(flat(read), flat(records));
     }),
@@ -59,11 +63,13 @@ test('an inbound batch brings its records and times to the shard as they were wr
   );
 });
 
-const WORDS = ['valid', 'indexTaken', 'indexFree', 'familyEnded'] as const;
+const WORDS = ['valid', 'indexFree', 'familyEnded'] as const;
+const FLAGGED_WORDS = ['noAnswer', 'indexTaken'] as const;
 const outbound = fc.array(
   fc.oneof(
     fc.tuple(fc.constant('reply'), u32, fc.boolean(), bytes),
     fc.tuple(fc.constantFrom(...WORDS), u32),
+    fc.tuple(fc.constantFrom(...FLAGGED_WORDS), u32, fc.boolean()),
     fc.tuple(fc.constant('request'), u32, u32, u32, u8, bytes),
     fc.tuple(fc.constant('release'), fc.constantFrom(1, 2, 3), u32),
     fc.tuple(fc.constant('stats'), fc.array(fc.double({ noNaN: true }), { maxLength: 20 })),
@@ -77,6 +83,7 @@ function writeOutbound(record: Record, out: OutboundWriter): void {
   else if (kind === 'request') out.request(a, b, c, d, e);
   else if (kind === 'release') out.release(a as 1 | 2 | 3, b);
   else if (kind === 'stats') out.stats(Float64Array.from(record[1] as number[]));
+  else if (kind === 'noAnswer' || kind === 'indexTaken') out[kind](a, record[2] as boolean);
   else out[kind as (typeof WORDS)[number]](a);
 }
 
@@ -94,7 +101,8 @@ test('an outbound batch brings its records to the main thread as they were writt
         },
         valid: (connection) => read.push(['valid', connection]),
         request: (key, family, source, kind, body) => read.push(['request', key, family, source, kind, body.slice()]),
-        indexTaken: (index) => read.push(['indexTaken', index]),
+        noAnswer: (connection, failed) => read.push(['noAnswer', connection, failed]),
+        indexTaken: (index, live) => read.push(['indexTaken', index, live]),
         indexFree: (index) => read.push(['indexFree', index]),
         release: (kind, source) => read.push(['release', kind, source]),
         familyEnded: (family) => read.push(['familyEnded', family]),

@@ -316,7 +316,7 @@ interface Written {
 async function manyPeers(count: number) {
   const store = createMemoryStore({ maxRegistrations: count, maxTokens: 1 });
   const wireguard = createMemoryWireGuard();
-  const peers = new Peers(wireguard, 25);
+  const peers = new Peers(wireguard);
   const names = Array.from({ length: count }, (_, n) => `peer ${n}`);
   for (const name of names) {
     const registration = { ...tunnel(name), bandwidth: 1000, charged: { received: 0, sent: 0 } };

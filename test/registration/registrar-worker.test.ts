@@ -124,6 +124,7 @@ test('what cannot be configured is refused with its code, and nothing stays open
 test('an issuer key that is none is refused at the start, and reported later', async (t) => {
   const credentials = {
     kind: 'privacy-pass',
+    zkNym: 'off',
     issuerName: 'issuer.example',
     originInfo: 'gateway',
     price: { tokens: 1, bandwidth: 1_000, lifetime: 100 },

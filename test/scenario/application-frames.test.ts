@@ -3,7 +3,7 @@ import test from 'ava';
 import type { ClientFamily } from '../../src/lp/v2/client-family.ts';
 import { decodeFrame, encodeForward, encodeFrame, KIND } from '../../src/lp/wire/application-frame.ts';
 import { ANSWER, REQUEST } from '../../src/shard/messages.ts';
-import { rekeys } from '../support/handshake.ts';
+import { rekeys, sealedFrame, startedRekey } from '../support/handshake.ts';
 import { connect, failureOf, replyPackets, requestKeys, shard } from '../support/scenario.ts';
 import type { ShardHarness } from '../support/shard-harness.ts';
 
@@ -24,7 +24,7 @@ function frames(harness: ShardHarness, family: ClientFamily, packets: readonly U
 
 /** Sends a frame: what comes back at once, and the requests it made. */
 function send(harness: ShardHarness, family: ClientFamily, kind: number, id: number, body: Uint8Array) {
-  const effects = harness.packet(family.sealFrame(encodeFrame(kind, id, body))!);
+  const effects = harness.packet(sealedFrame(family, encodeFrame(kind, id, body))!);
   return { frames: frames(harness, family, replyPackets(effects)), keys: requestKeys(effects), effects };
 }
 
@@ -62,7 +62,7 @@ test('kinds 2, 4 and 5 are ignored; a frame under 5 bytes is no valid packet', (
     const { effects } = send(harness, family, kind, 1, BODY);
     t.deepEqual(effects, [{ kind: 'valid', connection: 1 }]);
   }
-  t.deepEqual(harness.packet(family.sealFrame(Uint8Array.of(0, 1, 2, 3))!), []);
+  t.deepEqual(harness.packet(sealedFrame(family, Uint8Array.of(0, 1, 2, 3))!), []);
   t.is(harness.drops.content, 1);
 });
 
@@ -74,20 +74,20 @@ test('a Forward leaves as a request, and its answer returns under its id on the 
   const request = effects.find((effect) => effect.kind === 'request')!;
   t.true(request.kind === 'request' && request.request === REQUEST.forward && request.source === 1);
   t.true(request.kind === 'request' && Buffer.compare(request.body, body) === 0);
-  t.true(rekeys(harness, family, prng.source()));
+  t.true(rekeys(harness, family));
   const [response] = frames(harness, family, replyPackets(harness.answer(keys[0]!, ANSWER.forward, Uint8Array.of(1))));
   const frame = decodeFrame(response!)!;
   t.deepEqual([frame.kind, frame.requestId, [...frame.body]], [KIND.forwardResponse, 9, [1]]);
 });
 
 test('a registration that runs is not run again; its answer is kept and repeated, also after a rekey', (t) => {
-  const { harness, prng, family } = world();
+  const { harness, family } = world();
   const { keys } = register(harness, family, 1);
   t.is(keys.length, 1);
   const repeat = register(harness, family, 1);
   t.deepEqual([repeat.keys, repeat.frames], [[], []], 'dropped while the first is worked on');
   const [first] = answer(harness, family, keys[0]!);
-  t.true(rekeys(harness, family, prng.source()));
+  t.true(rekeys(harness, family));
   const again = register(harness, family, 1);
   t.deepEqual(again.keys, []);
   t.deepEqual([...again.frames[0]!], [...first!]);
@@ -169,10 +169,10 @@ test('an answer to a family that has ended goes nowhere', (t) => {
 });
 
 test('Close frees the session, its pending child and its demoted parents, without a reply', (t) => {
-  const { harness, prng, family } = world();
-  t.true(rekeys(harness, family, prng.source()));
+  const { harness, family } = world();
+  t.true(rekeys(harness, family));
   harness.later(10_000);
-  harness.packet(family.startRekey(false, prng.source(), harness.now)!);
+  harness.packet(startedRekey(family, false, harness.now)!);
   const effects = harness.packet(family.close()!);
   t.is(effects.filter((effect) => effect.kind === 'indexFree').length, 3);
   t.is(effects.filter((effect) => effect.kind === 'reply').length, 0);

@@ -3,7 +3,7 @@ import test from 'ava';
 import { decodeFrame, encodeFrame, KIND } from '../../src/lp/wire/application-frame.ts';
 import { counterOf } from '../../src/lp/wire/packet.ts';
 import { ANSWER } from '../../src/shard/messages.ts';
-import { rekeys } from '../support/handshake.ts';
+import { rekeys, sealedFrame } from '../support/handshake.ts';
 import {
   cachedKey,
   connect,
@@ -69,7 +69,7 @@ test('after 1 s the reply is an Ack to the connection of H3, and the answer foll
   const step = initiator.receive(ack!.slice(), harness.now);
   const [answer] = replyPackets(harness.answer(key, ANSWER.registration, Uint8Array.of(0x80)));
   t.is(counterOf(answer!), 1);
-  t.true(step.kind === 'established' && step.family.receive(answer!, harness.now).kind === 'frame');
+  t.true(step.kind === 'established' && step.session.receive(answer!, harness.now).kind === 'frame');
   t.deepEqual(harness.replies(h3.slice()), [ack!], 'still the Ack');
 });
 
@@ -92,7 +92,7 @@ test('packets on the session may overtake the early answer', (t) => {
   const [key] = requestKeys(harness.packet(h3.slice()));
   const inside = initiator as unknown as { stage: { family: ReturnType<typeof connect>['family'] } };
   const { family } = inside.stage;
-  const [echo] = harness.replies(family.sealFrame(encodeFrame(KIND.opaque, 5, BODY))!);
+  const [echo] = harness.replies(sealedFrame(family, encodeFrame(KIND.opaque, 5, BODY))!);
   t.is(counterOf(echo!), 1, 'counter 0 is kept for the reply to H3');
   const [reply] = replyPackets(harness.answer(key!, ANSWER.registration, Uint8Array.of(0x80)));
   t.is(counterOf(reply!), 0);
@@ -101,10 +101,10 @@ test('packets on the session may overtake the early answer', (t) => {
 });
 
 test('an early answer of a family that has rekeyed by then is an Ack, and the answer is sealed by the newest', (t) => {
-  const { harness, prng, initiator, key } = waiting();
+  const { harness, initiator, key } = waiting();
   const { family } = (initiator as unknown as { stage: { family: ReturnType<typeof connect>['family'] } }).stage;
   const parent = family.index;
-  t.true(rekeys(harness, family, prng.source()));
+  t.true(rekeys(harness, family));
   const replies = replyPackets(harness.answer(key, ANSWER.registration, Uint8Array.of(0x80)));
   t.is(replies.length, 2);
   t.deepEqual(
@@ -123,8 +123,8 @@ test('a session that has ended seals no late reply to its H3', (t) => {
   const { initiator, h3 } = readyForH3(harness, prng, cachedKey(harness, prng), REGISTRATION);
   harness.packet(h3.slice());
   const { family } = (initiator as unknown as { stage: { family: ReturnType<typeof connect>['family'] } }).stage;
-  const late = family.sealFrame(REGISTRATION)!;
-  t.true(rekeys(harness, family, prng.source()));
+  const late = sealedFrame(family, REGISTRATION)!;
+  t.true(rekeys(harness, family));
   // No tick came for a minute: the demoted session leaves at lookup, before its Ack is due by the tick.
   harness.later(60_000);
   harness.packet(late);

@@ -4,8 +4,10 @@
  * ClientHello; at a random point the network becomes good. Flags and results are those of models/README.md §1.
  */
 import test from 'ava';
+import type { HandshakeStep } from '../../src/lp/client-session.ts';
 import { loadProvider } from '../../src/lp/crypto/load.ts';
-import type { Initiator, InitiatorStep } from '../../src/lp/v2/initiator.ts';
+import type { ClientFamily } from '../../src/lp/v2/client-family.ts';
+import type { Initiator } from '../../src/lp/v2/initiator.ts';
 import { createKemKey, importKemKey, type KemAnnouncement } from '../../src/lp/v2/kem-key.ts';
 import { TYPE, typeOf } from '../../src/lp/wire/packet.ts';
 import { echoes, establish, initiatorFor } from '../support/handshake.ts';
@@ -40,7 +42,7 @@ class RecordWorld {
   private readonly toGateway: Uint8Array[] = [];
   private readonly toClient: Uint8Array[] = [];
   private ticks = 0;
-  private outcome: InitiatorStep | undefined;
+  private outcome: HandshakeStep<ClientFamily> | undefined;
 
   constructor(prng: Prng, flags: Flags) {
     this.prng = prng;
@@ -92,7 +94,7 @@ class RecordWorld {
   private finish(): void {
     const { harness, outcome } = this;
     if (outcome?.kind === 'established') {
-      must(echoes(harness, outcome.family), 'the session echoes');
+      must(echoes(harness, outcome.session), 'the session echoes');
       return;
     }
     const { crypto, prng } = this;
@@ -154,7 +156,7 @@ class RecordWorld {
     if (this.outcome === undefined) this.clientStep(this.initiator.receive(packet.slice(), this.harness.now));
   }
 
-  private clientStep(step: InitiatorStep): void {
+  private clientStep(step: HandshakeStep<ClientFamily>): void {
     if (step.kind === 'send') {
       // A repeat is the same content: one object stands for it.
       for (const packet of step.packets)
@@ -177,7 +179,7 @@ class RecordWorld {
     const clients = sessions.filter(({ transport }) => Buffer.compare(transport.peerStatic, own) === 0);
     must(clients.length <= 1, 'the client has one session');
     if (this.outcome?.kind === 'established')
-      must(clients[0]?.index === this.outcome.family.index, 'its H3 opened under its own H1');
+      must(clients[0]?.index === this.outcome.session.index, 'its H3 opened under its own H1');
     const keys = sessions.map((session) => memoryOf(session.transport));
     const distinct = new Set(keys.map((memory) => Buffer.from(memory.subarray(0, 64)).toString('hex')));
     must(distinct.size === sessions.length, 'no two sessions have equal keys');

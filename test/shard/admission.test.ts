@@ -124,7 +124,7 @@ test('a session’s place belongs to the address of the H1, also when hello and 
   const h3 = step.kind === 'send' ? step.packets[0]! : new Uint8Array(34);
   const [ack] = harness.replies(h3, { source: 3, flags: 0 });
   const established = initiator.receive(ack!, harness.now);
-  const close = established.kind === 'established' ? established.family.close()! : new Uint8Array(34);
+  const close = established.kind === 'established' ? established.session.close()! : new Uint8Array(34);
   const released = harness.packet(close, { source: 4, flags: 0 }).filter((effect) => effect.kind === 'release');
   t.deepEqual(released, [{ kind: 'release', release: RELEASE.session, source: 2 }]);
 });

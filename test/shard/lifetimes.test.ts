@@ -1,7 +1,7 @@
 /** Sessions and their times (lp2.md §4.5, §6, §7), at lookup and by the sweep, on the monotonic clock. */
 import test from 'ava';
 import { TYPE } from '../../src/lp/wire/packet.ts';
-import { deliver, echoes, opaque, rekeys } from '../support/handshake.ts';
+import { deliver, echoes, opaque, rekeys, sealedFrame, startedRekey } from '../support/handshake.ts';
 import { sealAny, transportOf } from '../support/hostile.ts';
 import { connect, crypto, kinds, shard } from '../support/scenario.ts';
 
@@ -36,7 +36,7 @@ test('a packet that is not valid does not keep a session alive', (t) => {
   const { family } = connect(harness, prng);
   t.true(echoes(harness, family));
   harness.later(5 * HOUR);
-  const forged = family.sealFrame(opaque(1))!;
+  const forged = sealedFrame(family, opaque(1))!;
   forged[20]! ^= 1;
   harness.packet(forged);
   harness.packet(sealAny(crypto, transportOf(family), 3, TYPE.encryptedData, opaque(1)));
@@ -56,7 +56,7 @@ test('a session lives 24 h from its making whatever happens; a family that rekey
     harness.later(4 * HOUR);
     t.true(echoes(harness, still));
     t.true(echoes(harness, rekeying));
-    if (hour === 16) t.true(rekeys(harness, rekeying, prng.source()));
+    if (hour === 16) t.true(rekeys(harness, rekeying));
   }
   harness.later(4 * HOUR - 1);
   t.true(echoes(harness, still));
@@ -74,8 +74,8 @@ test('a session lives 24 h from its making whatever happens; a family that rekey
 test('a demoted session opens for 60 s, answered on its successor, and then is unknown', (t) => {
   const { harness, prng } = shard();
   const { family } = connect(harness, prng);
-  const late = [1, 2].map((id) => family.sealFrame(opaque(id))!);
-  t.true(rekeys(harness, family, prng.source()));
+  const late = [1, 2].map((id) => sealedFrame(family, opaque(id))!);
+  t.true(rekeys(harness, family));
   harness.later(59_999);
   const received = deliver(harness, family, [late[0]!]);
   t.is(received[0]?.kind, 'frame');
@@ -88,7 +88,7 @@ test('a demoted session opens for 60 s, answered on its successor, and then is u
 test('a pending subsession lives as long as its parent: a client that took its KK2 hours ago is not lost', (t) => {
   const { harness, prng } = shard();
   const { family } = connect(harness, prng);
-  const kk1 = family.startRekey(true, prng.source(), harness.now)!;
+  const kk1 = startedRekey(family, true, harness.now)!;
   const [kk2] = harness.replies(kk1);
   const rekeyed = family.receive(kk2!, harness.now);
   harness.later(5 * HOUR);
@@ -100,7 +100,7 @@ test('a pending subsession lives as long as its parent: a client that took its K
 test('the sweep ends what is past its time, tells the acceptor, and gives the places back', (t) => {
   const { harness, prng } = shard();
   const { family } = connect(harness, prng);
-  t.true(rekeys(harness, family, prng.source()));
+  t.true(rekeys(harness, family));
   harness.later(60_000);
   t.deepEqual(kinds(harness.tick()), ['indexFree'], 'the demoted one');
   harness.later(6 * HOUR);
@@ -113,7 +113,7 @@ test('the sweep ends what is past its time, tells the acceptor, and gives the pl
 test('rekeying is asked for after an hour, at most once a minute, behind a reply, and not while one is under way', (t) => {
   const { harness, prng } = shard();
   const { family } = connect(harness, prng);
-  const asked = () => deliver(harness, family, [family.sealFrame(opaque(1))!]).map((received) => received.kind);
+  const asked = () => deliver(harness, family, [sealedFrame(family, opaque(1))!]).map((received) => received.kind);
   t.deepEqual(asked(), ['frame']);
   harness.later(HOUR - 1);
   t.deepEqual(asked(), ['frame']);
@@ -124,7 +124,7 @@ test('rekeying is asked for after an hour, at most once a minute, behind a reply
   harness.later(1);
   t.deepEqual(asked(), ['frame', 'rekeyAsked']);
   harness.later(60_000);
-  harness.packet(family.startRekey(false, prng.source(), harness.now)!);
+  harness.packet(startedRekey(family, false, harness.now)!);
   t.deepEqual(asked(), ['frame'], 'a subsession is pending');
 });
 
@@ -133,7 +133,7 @@ test('rekeying is asked for after 2³² packets', (t) => {
   const { family } = connect(harness, prng);
   const transport = transportOf(family) as unknown as { sendCounter: number };
   transport.sendCounter = 2 ** 32 - 2;
-  const asked = () => deliver(harness, family, [family.sealFrame(opaque(1))!]).map((received) => received.kind);
+  const asked = () => deliver(harness, family, [sealedFrame(family, opaque(1))!]).map((received) => received.kind);
   t.deepEqual(asked(), ['frame']);
   t.deepEqual(asked(), ['frame', 'rekeyAsked']);
 });

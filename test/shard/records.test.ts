@@ -25,8 +25,8 @@ test('at the cap the oldest record that holds no H1 makes room', (t) => {
   t.deepEqual(
     effects.filter((effect) => effect.kind === 'release' || effect.kind === 'indexFree'),
     [
-      { kind: 'indexFree', index: evicted },
       { kind: 'release', release: RELEASE.record, source: 11 },
+      { kind: 'indexFree', index: evicted },
     ],
   );
   t.is(harness.replies(kkt(evicted)).length, 0);
@@ -101,7 +101,7 @@ test('a record outlives its handshake: H3 gets its stored reply until 90 s have 
   t.deepEqual(harness.replies(h3.slice()), [reply!]);
   harness.later(1);
   t.deepEqual(harness.replies(h3.slice()), []);
-  t.true(established.kind === 'established' && echoes(harness, established.family));
+  t.true(established.kind === 'established' && echoes(harness, established.session));
 });
 
 test('an index is taken by one ClientHello until its record is gone, then another may have it', (t) => {

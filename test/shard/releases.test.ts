@@ -3,14 +3,14 @@
  * once, to the source it was taken from, and each index that is routed to the shard is freed when it is none any more.
  */
 import test from 'ava';
+import type { HandshakeStep } from '../../src/lp/client-session.ts';
 import { loadProvider } from '../../src/lp/crypto/load.ts';
 import type { ClientFamily } from '../../src/lp/v2/client-family.ts';
-import type { InitiatorStep } from '../../src/lp/v2/initiator.ts';
 import type { KemAnnouncement } from '../../src/lp/v2/kem-key.ts';
 import { encodeFrame, KIND } from '../../src/lp/wire/application-frame.ts';
 import { ADMIT, ANSWER } from '../../src/shard/messages.ts';
 import { AcceptorModel } from '../support/acceptor-model.ts';
-import { initiatorFor } from '../support/handshake.ts';
+import { initiatorFor, sealedFrame, startedRekey } from '../support/handshake.ts';
 import type { Prng } from '../support/prng.ts';
 import { forSeeds, must, runs } from '../support/property.ts';
 import { type Effect, ShardHarness } from '../support/shard-harness.ts';
@@ -101,9 +101,9 @@ class Storm {
     const earlyFrame = prng.chance(0.3) ? encodeFrame(KIND.registrationRequest, 1, prng.bytes(9)) : new Uint8Array(0);
     const kemKey = prng.chance(0.7) ? this.kemKey : undefined;
     const initiator = initiatorFor(harness, { crypto, random, kemKey, earlyFrame });
-    let step: InitiatorStep = initiator.start(harness.now);
+    let step: HandshakeStep<ClientFamily> = initiator.start(harness.now);
     while (step.kind === 'send' && !prng.chance(0.12)) {
-      let next: InitiatorStep = { kind: 'wait' };
+      let next: HandshakeStep<ClientFamily> = { kind: 'wait' };
       for (const packet of step.packets) {
         for (const effect of this.send(packet)) {
           if (effect.kind !== 'reply') continue;
@@ -114,13 +114,13 @@ class Storm {
       step = next;
     }
     this.kemKey = initiator.kemKey ?? this.kemKey;
-    if (step.kind === 'established') this.families.push(step.family);
+    if (step.kind === 'established') this.families.push(step.session);
     if (this.families.length > 6) this.families.shift();
   }
 
   private rekey(family: ClientFamily): void {
     const { prng, harness } = this;
-    const kk1 = family.startRekey(prng.chance(0.2), prng.source(), harness.now);
+    const kk1 = startedRekey(family, prng.chance(0.2), harness.now);
     if (kk1 === undefined) return;
     for (const effect of this.send(kk1)) {
       if (effect.kind !== 'reply' || prng.chance(0.3)) continue;
@@ -132,7 +132,7 @@ class Storm {
   private request(): void {
     if (this.families.length === 0) return;
     const frame = encodeFrame(KIND.registrationRequest, this.prng.below(4), this.prng.bytes(3));
-    const packet = this.prng.pick(this.families).sealFrame(frame);
+    const packet = sealedFrame(this.prng.pick(this.families), frame);
     if (packet !== undefined) this.send(packet);
   }
 

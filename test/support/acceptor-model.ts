@@ -3,7 +3,15 @@
  * back, and which indices are routed to the shard. The shard is right when in the end nothing is reserved and no index is
  * routed, and at any time the routed ones are those it holds.
  */
-import { isSessionIndex, receiverIndex } from '../../src/lp/wire/packet.ts';
+import {
+  BOOTSTRAP_INDEX,
+  isSessionIndex,
+  receiverIndex,
+  TYPE,
+  typeOf,
+  VERSION_1,
+  versionOf,
+} from '../../src/lp/wire/packet.ts';
 import { ADMIT, RELEASE } from '../../src/shard/messages.ts';
 import { must } from './property.ts';
 import type { Effect, ShardHarness } from './shard-harness.ts';
@@ -18,17 +26,23 @@ export class AcceptorModel {
   readonly places = new Map<string, number>();
   /** Tokens given with packets less those that came back. */
   tokens = 0;
+  /** Which of the routed ones are sessions'. */
+  private readonly live = new Set<number>();
   private readonly harness: ShardHarness;
+  private readonly lp1: boolean;
 
-  constructor(harness: ShardHarness) {
+  constructor(harness: ShardHarness, lp1 = false) {
     this.harness = harness;
+    this.lp1 = lp1;
   }
 
   /** What admission would reserve: a record for a hello, token and session's place for what may be an H1. */
   flagsFor(packet: Uint8Array): number {
     const index = receiverIndex(packet);
-    if (index === 0) return ADMIT.record;
-    return !isSessionIndex(index) && packet[4] === 1 ? ADMIT.token | ADMIT.session : 0;
+    if (index === BOOTSTRAP_INDEX) return ADMIT.record;
+    if (this.routed.has(index) ? this.live.has(index) : isSessionIndex(index)) return 0;
+    if (this.isV1(packet) && typeOf(packet) === TYPE.kktRequest) return ADMIT.token;
+    return packet[4] === 1 ? ADMIT.token | ADMIT.session : 0;
   }
 
   /** Hands a packet over with what `grant` leaves of the flags, and books all that happens. */
@@ -36,9 +50,10 @@ export class AcceptorModel {
     const flags = this.flagsFor(packet) & grant;
     if (flags & ADMIT.record) {
       this.take('record', source, 1);
-      // A hello's index is routed ahead, for the H1 that comes with it; a session's index never is.
+      // A hello's index is routed ahead, for the H1 that comes with it; LP2's session indices never are.
       const proposed = new DataView(packet.buffer, packet.byteOffset).getUint32(18, true);
-      if (!isSessionIndex(proposed)) this.routed.add(proposed);
+      const possible = proposed !== BOOTSTRAP_INDEX && (this.isV1(packet) || !isSessionIndex(proposed));
+      if (possible) this.routed.add(proposed);
     }
     if (flags & ADMIT.session) this.take('session', source, 1);
     if (flags & ADMIT.token) this.tokens++;
@@ -51,9 +66,11 @@ export class AcceptorModel {
 
   book(effects: Effect[]): Effect[] {
     for (const effect of effects) {
-      if (effect.kind === 'indexTaken') this.routed.add(effect.index);
-      else if (effect.kind === 'indexFree') this.routed.delete(effect.index);
-      else if (effect.kind === 'release') this.release(effect.release, effect.source);
+      if (effect.kind === 'indexTaken') this.route(effect);
+      else if (effect.kind === 'indexFree') {
+        this.routed.delete(effect.index);
+        this.live.delete(effect.index);
+      } else if (effect.kind === 'release') this.release(effect.release, effect.source);
     }
     this.check();
     return effects;
@@ -63,6 +80,18 @@ export class AcceptorModel {
     let total = 0;
     for (const [key, n] of this.places) if (key.startsWith(kind)) total += n;
     return total;
+  }
+
+  private isV1(packet: Uint8Array): boolean {
+    return this.lp1 && versionOf(packet) === VERSION_1;
+  }
+
+  private route(effect: Extract<Effect, { index: number }>): void {
+    const { index } = effect;
+    this.routed.add(index);
+    const live = 'live' in effect ? effect.live === true : isSessionIndex(index);
+    if (live) this.live.add(index);
+    else this.live.delete(index);
   }
 
   private release(kind: number, source: number): void {

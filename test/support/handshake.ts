@@ -1,7 +1,9 @@
 /** Clients for tests of the core: an Initiator against a ShardHarness, packets handed over without a network. */
+import type { ClientReceived, ClientSession, HandshakeStep } from '../../src/lp/client-session.ts';
 import type { CryptoProvider, KemName, RandomSource } from '../../src/lp/crypto/provider.ts';
-import type { ClientFamily, ClientReceived } from '../../src/lp/v2/client-family.ts';
-import { Initiator, type InitiatorOptions, type InitiatorStep } from '../../src/lp/v2/initiator.ts';
+import type { Now } from '../../src/lp/time.ts';
+import type { ClientFamily } from '../../src/lp/v2/client-family.ts';
+import { Initiator, type InitiatorOptions } from '../../src/lp/v2/initiator.ts';
 import type { KemAnnouncement } from '../../src/lp/v2/kem-key.ts';
 import { decodeFrame, encodeFrame, KIND } from '../../src/lp/wire/application-frame.ts';
 import type { ShardHarness } from './shard-harness.ts';
@@ -44,9 +46,9 @@ export interface Established {
 export function establish(harness: ShardHarness, options: ClientOptions): Established {
   const initiator = initiatorFor(harness, options);
   const sent: Uint8Array[] = [];
-  let step: InitiatorStep = initiator.start(harness.now);
+  let step: HandshakeStep<ClientFamily> = initiator.start(harness.now);
   for (let round = 0; round < 4 && step.kind === 'send'; round++) {
-    let next: InitiatorStep = { kind: 'wait' };
+    let next: HandshakeStep<ClientFamily> = { kind: 'wait' };
     for (const packet of step.packets) {
       sent.push(packet);
       for (const reply of harness.replies(packet.slice())) {
@@ -57,16 +59,28 @@ export function establish(harness: ShardHarness, options: ClientOptions): Establ
     step = next;
   }
   if (step.kind !== 'established') throw new Error(`the handshake ended with ${step.kind}`);
-  return { initiator, family: step.family, received: step.received, sent };
+  return { initiator, family: step.session, received: step.received, sent };
 }
 
 export function opaque(requestId: number, body: Uint8Array = new Uint8Array(0)): Uint8Array {
   return encodeFrame(KIND.opaque, requestId, body);
 }
 
+/** The packet of a version that needs one for a frame; `undefined` when it is not sealed. */
+export function sealedFrame(family: ClientFamily, frame: Uint8Array): Uint8Array | undefined {
+  const sealed = family.sealFrame(frame);
+  return sealed.kind === 'packets' ? sealed.packets[0] : undefined;
+}
+
+/** KK1; `undefined` when the rekeying is refused. */
+export function startedRekey(family: ClientSession, kem: boolean | undefined, now: Now): Uint8Array | undefined {
+  const started = family.startRekey(kem, now);
+  return started.kind === 'packet' ? started.packet : undefined;
+}
+
 /** Whether a probe is echoed on the session that the client seals on. */
 export function echoes(harness: ShardHarness, family: ClientFamily, requestId = 0xeeee): boolean {
-  const packet = family.sealFrame(opaque(requestId, Uint8Array.of(1, 2, 3)));
+  const packet = sealedFrame(family, opaque(requestId, Uint8Array.of(1, 2, 3)));
   if (packet === undefined) return false;
   return harness.replies(packet).some((reply) => {
     const received = family.receive(reply, harness.now);
@@ -75,8 +89,8 @@ export function echoes(harness: ShardHarness, family: ClientFamily, requestId = 
 }
 
 /** A rekey over a network without faults, Ready acknowledged; false when it does not go through. */
-export function rekeys(harness: ShardHarness, family: ClientFamily, random: RandomSource, withKem = false): boolean {
-  const kk1 = family.startRekey(withKem, random, harness.now);
+export function rekeys(harness: ShardHarness, family: ClientFamily, withKem = false): boolean {
+  const kk1 = startedRekey(family, withKem, harness.now);
   if (kk1 === undefined) return false;
   const before = family.rekeys;
   deliver(harness, family, [kk1]);

@@ -3,10 +3,11 @@
  * what a test asks about: hints, the order of answers, packets that were not for it.
  */
 import { connect, type Socket } from 'node:net';
+import type { ClientReceived, HandshakeFailure, HandshakeStep } from '../../src/lp/client-session.ts';
 import type { CryptoProvider, KemName, RandomSource } from '../../src/lp/crypto/provider.ts';
 import type { Now } from '../../src/lp/time.ts';
-import type { ClientFamily, ClientReceived } from '../../src/lp/v2/client-family.ts';
-import { type HandshakeFailure, Initiator, type InitiatorStep } from '../../src/lp/v2/initiator.ts';
+import type { ClientFamily } from '../../src/lp/v2/client-family.ts';
+import { Initiator } from '../../src/lp/v2/initiator.ts';
 import type { KemAnnouncement } from '../../src/lp/v2/kem-key.ts';
 import { type ApplicationFrame, decodeFrame, encodeFrame, KIND } from '../../src/lp/wire/application-frame.ts';
 import { encodeFrames, FrameCutter, type Framing } from '../../src/lp/wire/framing.ts';
@@ -15,6 +16,7 @@ import { contentOf, isSessionIndex, receiverIndex, TYPE, typeOf } from '../../sr
 import { systemClock } from '../../src/system/clock.ts';
 import { systemRandom } from '../../src/system/random.ts';
 import { type CancelTimer, systemTimers, type Timers } from '../../src/system/timers.ts';
+import { sealedFrame } from './handshake.ts';
 
 export interface RawTarget {
   readonly host: string;
@@ -199,7 +201,7 @@ export class RawClient {
   }
 
   seal(frame: Uint8Array): Uint8Array {
-    const packet = this.family.sealFrame(frame);
+    const packet = sealedFrame(this.family, frame);
     if (packet === undefined) throw new Error('the session has ended');
     return packet;
   }
@@ -254,7 +256,7 @@ export class RawClient {
     }
   }
 
-  private step(step: InitiatorStep): void {
+  private step(step: HandshakeStep<ClientFamily>): void {
     const { opening } = this;
     if (opening === undefined) return;
     if (step.kind === 'send') this.send(step.packets);
@@ -265,7 +267,7 @@ export class RawClient {
       return;
     } else if (step.kind === 'established') {
       this.opening = undefined;
-      this.session = step.family;
+      this.session = step.session;
       this.received(step.received);
       opening.established();
       return;

@@ -3,13 +3,14 @@
  * so it can arrive never, late, again, in any order. After every event it asserts the invariants of lp2.md §6 that
  * the Spin model lp2-rekey.pml states.
  */
+import type { ClientReceived } from '../../src/lp/client-session.ts';
 import type { CryptoProvider } from '../../src/lp/crypto/provider.ts';
-import type { ClientFamily, ClientReceived } from '../../src/lp/v2/client-family.ts';
+import type { Lifetimes } from '../../src/lp/responder-context.ts';
+import type { ClientFamily } from '../../src/lp/v2/client-family.ts';
 import type { GatewaySessionV2 } from '../../src/lp/v2/gateway-session.ts';
-import type { Lifetimes } from '../../src/lp/v2/responder-context.ts';
 import type { Transport } from '../../src/lp/v2/transport.ts';
 import { decodeFrame } from '../../src/lp/wire/application-frame.ts';
-import { establish, opaque } from './handshake.ts';
+import { establish, opaque, sealedFrame, startedRekey } from './handshake.ts';
 import type { Prng } from './prng.ts';
 import { must } from './property.ts';
 import { recordSealing } from './sealing-record.ts';
@@ -66,14 +67,14 @@ export class RekeyWorld {
   }
 
   startRekey(): void {
-    const packet = this.family.startRekey(this.prng.chance(0.4), this.prng.source(), this.now);
+    const packet = startedRekey(this.family, this.prng.chance(0.4), this.now);
     if (packet !== undefined) this.toGateway.push(packet);
     this.check();
   }
 
   sendRequest(): number {
     const id = ++this.lastRequestId;
-    const packet = this.family.sealFrame(opaque(id, this.prng.bytes(this.prng.below(20))));
+    const packet = sealedFrame(this.family, opaque(id, this.prng.bytes(this.prng.below(20))));
     if (packet !== undefined) this.toGateway.push(packet);
     this.check();
     return id;

@@ -2,8 +2,9 @@
  * A shard without threads: packets in, decoded effects out, time stepped by hand.
  */
 import type { CryptoProvider, RandomSource } from '../../src/lp/crypto/provider.ts';
+import { DEFAULT_LIFETIMES, type Lifetimes } from '../../src/lp/responder-context.ts';
 import { createKemKey, encodeKemBody, type KemKeyMaterial, signedKemMessage } from '../../src/lp/v2/kem-key.ts';
-import { DEFAULT_LIFETIMES, type Lifetimes } from '../../src/lp/v2/responder-context.ts';
+import { isSessionIndex, receiverIndex } from '../../src/lp/wire/packet.ts';
 import {
   ADMIT,
   InboundWriter,
@@ -23,7 +24,9 @@ export type Effect =
   | { kind: 'reply'; connection: number; valid: boolean; packet: Uint8Array }
   | { kind: 'valid'; connection: number }
   | { kind: 'request'; key: number; family: number; source: number; request: number; body: Uint8Array }
-  | { kind: 'indexTaken' | 'indexFree'; index: number }
+  | { kind: 'indexTaken'; index: number; live: boolean }
+  | { kind: 'indexFree'; index: number }
+  | { kind: 'noAnswer'; connection: number; failed: boolean }
   | { kind: 'release'; release: ReleaseKind; source: number }
   | { kind: 'familyEnded'; family: number };
 
@@ -35,7 +38,11 @@ export interface HarnessOptions {
   readonly lifetimes?: Partial<Lifetimes>;
   readonly records?: number;
   readonly indices?: number;
+  /** LP1 is admitted. */
+  readonly lp1?: boolean;
 }
+
+export const LP1_SESSION_IDLE_MS = 86_400_000;
 
 export class ShardHarness {
   readonly shard: Shard;
@@ -62,6 +69,7 @@ export class ShardHarness {
         records: options.records ?? 100_000,
         indices: options.indices ?? 100_000,
         sweepIntervalMs: 300_000,
+        ...(options.lp1 === true && { lp1: { ed25519Seed: gatewaySeed.slice(), sessionIdleMs: LP1_SESSION_IDLE_MS } }),
       },
       { crypto, random: options.random, loopDelayMs: () => 0 },
     );
@@ -99,7 +107,10 @@ export class ShardHarness {
 
   packet(packet: Uint8Array, envelope: Partial<PacketEnvelope> = {}): Effect[] {
     const batch = new InboundWriter();
-    batch.packet({ connection: 1, source: 1, flags: ADMIT_ALL, retryAfterSeconds: 1, ...envelope }, packet);
+    // Admission reserves nothing for a packet of a live session.
+    const live = this.options.lp1 !== true && packet.length >= 4 && isSessionIndex(receiverIndex(packet));
+    const flags = live ? 0 : ADMIT_ALL;
+    batch.packet({ connection: 1, source: 1, flags, retryAfterSeconds: 1, ...envelope }, packet);
     return this.handle(batch);
   }
 
@@ -142,7 +153,8 @@ export function collect(effects: Effect[]): OutboundHandler {
     valid: (connection) => effects.push({ kind: 'valid', connection }),
     request: (key, family, source, request, body) =>
       effects.push({ kind: 'request', key, family, source, request, body: body.slice() }),
-    indexTaken: (index) => effects.push({ kind: 'indexTaken', index }),
+    noAnswer: (connection, failed) => effects.push({ kind: 'noAnswer', connection, failed }),
+    indexTaken: (index, live) => effects.push({ kind: 'indexTaken', index, live }),
     indexFree: (index) => effects.push({ kind: 'indexFree', index }),
     release: (release, source) => effects.push({ kind: 'release', release, source }),
     familyEnded: (family) => effects.push({ kind: 'familyEnded', family }),

@@ -10,8 +10,8 @@ import { createForwarder, type Forwarder } from '../../src/gateway/forward/forwa
 import { loadProvider } from '../../src/lp/crypto/load.ts';
 import { portableProvider } from '../../src/lp/crypto/portable.ts';
 import type { CryptoProvider, KemName } from '../../src/lp/crypto/provider.ts';
+import { DEFAULT_LIFETIMES, type Lifetimes } from '../../src/lp/responder-context.ts';
 import { createKemKey } from '../../src/lp/v2/kem-key.ts';
-import { DEFAULT_LIFETIMES, type Lifetimes } from '../../src/lp/v2/responder-context.ts';
 import {
   decodeForward,
   encodeFailure,
@@ -32,6 +32,8 @@ export interface TinyGatewayOptions {
   readonly clock?: Clock;
   readonly kem?: readonly KemName[];
   readonly lifetimes?: Partial<Lifetimes>;
+  /** LP1 is admitted. */
+  readonly lp1?: boolean;
   /** Default: a dVPN registration that is completed. `undefined`: no answer ever comes. */
   readonly register?: (body: RequestBody) => AnswerBody | undefined | Promise<AnswerBody | undefined>;
   /** The exits that it forwards to. */
@@ -49,6 +51,8 @@ interface Connection {
   readonly socket: Socket;
   readonly cutter: FrameCutter;
   queue: Uint8Array[];
+  /** Packets that it has brought. */
+  taken: number;
 }
 
 export class TinyGateway {
@@ -151,9 +155,18 @@ export class TinyGateway {
       x25519Public: crypto.x25519PublicKey(x25519Secret),
     };
     const lifetimes = { ...DEFAULT_LIFETIMES, ...this.#options.lifetimes };
+    const { lp1 } = this.#options;
+    const ed25519Seed = this.#seed.slice();
+    const sessionIdleMs = 86_400_000;
     const limits = { records: 1_000, indices: 1_000, sweepIntervalMs: 300_000 };
     const shard = new Shard(
-      { identity, slots: ALL_SLOTS, lifetimes, ...limits },
+      {
+        identity,
+        slots: ALL_SLOTS,
+        lifetimes,
+        ...limits,
+        ...(lp1 === true && { lp1: { ed25519Seed, sessionIdleMs } }),
+      },
       { crypto, random: systemRandom, loopDelayMs: () => 0 },
     );
     const batch = new InboundWriter();
@@ -174,10 +187,11 @@ export class TinyGateway {
     const cutter = new FrameCutter({
       admit: () => true,
       packet: (packet) => {
+        connection.taken++;
         for (const passed of this.receive(packet.slice())) this.#packet(id, passed);
       },
     });
-    const connection: Connection = { id, socket, cutter, queue: [] };
+    const connection: Connection = { id, socket, cutter, queue: [], taken: 0 };
     this.#connections.set(id, connection);
     socket.on('error', () => {});
     socket.on('close', () => this.#connections.delete(id));
@@ -203,6 +217,7 @@ export class TinyGateway {
       request: (key, family, _source, kind, body) => {
         void this.#execute(this.#shard, key, family, kind, body.slice());
       },
+      noAnswer: (id, failed) => this.#noAnswer(id, failed),
       familyEnded: (family) => this.forwarder?.endFamily(String(family)),
       valid: () => {},
       indexTaken: () => {},
@@ -211,6 +226,12 @@ export class TinyGateway {
       stats: () => {},
     });
     this.#flush();
+  }
+
+  /** As the acceptor does: the end of an LP1 connection that carried one packet, or of one whose client waits in vain. */
+  #noAnswer(id: number, failed: boolean): void {
+    const connection = this.#connections.get(id);
+    if (connection?.cutter.framing === 'be32' && (failed || connection.taken === 1)) connection.socket.end();
   }
 
   #flush(): void {
@@ -223,17 +244,22 @@ export class TinyGateway {
   }
 
   async #execute(shard: Shard, key: number, family: number, kind: number, body: Uint8Array): Promise<void> {
-    const answer = kind === REQUEST.forward ? await this.#forward(family, body) : await this.#register(body);
+    const answer =
+      kind === REQUEST.index
+        ? { kind: ANSWER.index, body: Uint8Array.of(1) }
+        : kind === REQUEST.forward || kind === REQUEST.forwardAlone
+          ? await this.#forward(family, body, kind === REQUEST.forwardAlone)
+          : await this.#register(body);
     if (answer === undefined || shard !== this.#shard) return;
     const batch = new InboundWriter();
     batch.answer(key, answer.kind, answer.body);
     this.#handle(batch);
   }
 
-  async #forward(family: number, body: Uint8Array) {
+  async #forward(family: number, body: Uint8Array, alone: boolean) {
     const forward = decodeForward(body);
     if (this.forwarder === undefined || forward === undefined) return failure(FAILURE_CODE.notOffered);
-    const result = await this.forwarder.forward({ ...forward, family: String(family) });
+    const result = await this.forwarder.forward({ ...forward, family: String(family), alone });
     return { kind: ANSWER.forward, body: encodeForwardResponse(result) };
   }
 

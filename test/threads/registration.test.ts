@@ -1,7 +1,8 @@
 /** Registration over the wire, with an entry and, through it, with an exit: two real gateways (registration.md, lp2.md §5). */
 import { createHash } from 'node:crypto';
 import test from 'ava';
-import { Initiator, type InitiatorStep } from '../../src/lp/v2/initiator.ts';
+import type { HandshakeStep } from '../../src/lp/client-session.ts';
+import { Initiator } from '../../src/lp/v2/initiator.ts';
 import {
   decodeFailure,
   decodeForwardResponse,
@@ -96,7 +97,7 @@ test('a client registers with an exit through its entry; the exit sees only the 
     },
     systemClock.now(),
   );
-  let step: InitiatorStep = inner.start(systemClock.now());
+  let step: HandshakeStep = inner.start(systemClock.now());
   for (const replies of [2, 1, 1]) {
     if (step.kind !== 'send') break;
     const response = await through(user, exit, replies, step.packets);

@@ -116,10 +116,10 @@ class ExitForwarder implements Forwarder {
   }
 
   #run(request: ForwardRequest, exit: Exit, resolve: (result: ForwardResult) => void): void {
-    const { family, packets, replies } = request;
+    const { family, packets, replies, alone = false } = request;
     const bootstrap = startsHandshake(packets);
-    const mayKeep = this.#claimExit(family, exit, bootstrap);
-    const kept = this.#kept.take(family, exit.key);
+    const mayKeep = this.#claimExit(family, exit, bootstrap) && !alone;
+    const kept = alone ? undefined : this.#kept.take(family, exit.key);
     if (kept !== undefined) this.#connectionsReused++;
     const { connectTimeoutMs, exchangeTimeoutMs } = this.#options;
     const exchange = new Exchange(

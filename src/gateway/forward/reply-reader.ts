@@ -5,12 +5,11 @@
  */
 import { MAX_FRAME_BODY_LENGTH } from '../../lp/wire/application-frame.ts';
 import { FrameCutter, type FrameSink, frameOverhead } from '../../lp/wire/framing.ts';
-import { isSessionIndex, receiverIndex, TYPE, typeOf, VERSION_2, versionOf } from '../../lp/wire/packet.ts';
+import { isSessionIndex, receiverIndex, TYPE, typeOf, VERSION_1, VERSION_2, versionOf } from '../../lp/wire/packet.ts';
 
 /** One byte of the ForwardResponse is its status. */
 export const MAX_REPLY_FRAMES_LENGTH = MAX_FRAME_BODY_LENGTH - 1;
 const REPLY_FRAME_OVERHEAD = frameOverhead('be16');
-const VERSION_1 = 1;
 
 /**
  * - `open`: more is expected;

@@ -9,6 +9,8 @@ import type { AllowList } from './allow-list.ts';
 export interface ForwardRequest extends Forward {
   /** Key of the session family whose Forward this is. */
   readonly family: string;
+  /** On a connection of its own, which ends with the exchange: its end can be all that the exit says. */
+  readonly alone?: boolean;
 }
 
 export type ForwardStatus = (typeof FORWARD_STATUS)[keyof typeof FORWARD_STATUS];

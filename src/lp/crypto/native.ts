@@ -5,7 +5,7 @@
 
 import nodeCrypto from 'node:crypto';
 import { createBLAKE3 } from 'hash-wasm';
-import { kdf } from './blake3-kdf.ts';
+import { deriveKey, kdf } from './blake3-kdf.ts';
 import { createKems } from './kem.ts';
 import { assertAead, TAG_LENGTH } from './lengths.ts';
 import { createCurve } from './native-curve.ts';
@@ -79,6 +79,7 @@ export async function createNativeProvider(): Promise<CryptoProvider> {
     // hash-wasm keeps what it hashed in its memory until it is overwritten: `B3` of lp2.md takes public values only.
     blake3: (message: Uint8Array) => hasher.init().update(message).digest('binary'),
     kdf,
+    deriveKey,
     ...createAead(sodium),
     ...curve,
     kems: createKems({ mlKem: nativeMlKem768, x25519: curve.x25519, x25519PublicKey: curve.x25519PublicKey, sha3 }),

@@ -10,7 +10,7 @@ import { blake3 } from '@noble/hashes/blake3.js';
 import { hmac } from '@noble/hashes/hmac.js';
 import { sha256, sha512 } from '@noble/hashes/sha2.js';
 import { sha3_256 } from '@noble/hashes/sha3.js';
-import { kdf } from './blake3-kdf.ts';
+import { deriveKey, kdf } from './blake3-kdf.ts';
 import { createKems } from './kem.ts';
 import { assertAead, assertHmacKey, assertLength, KEY_LENGTH, SIGNATURE_LENGTH, TAG_LENGTH } from './lengths.ts';
 import { portableMlKem768 } from './portable-ml-kem.ts';
@@ -123,6 +123,7 @@ export const portableProvider: CryptoProvider = Object.freeze({
   hmacSha256,
   blake3: (message: Uint8Array) => blake3(message),
   kdf,
+  deriveKey,
   aeadSeal,
   aeadOpen,
   x25519PublicKey,

@@ -67,6 +67,8 @@ export interface CryptoProvider {
   blake3(message: Uint8Array): Uint8Array;
   /** BLAKE3 derive-key with context `"lewes-protocol v2 " + label`, 32 bytes: `KDF` of lp2.md. */
   kdf(label: string, material: Uint8Array): Uint8Array;
+  /** BLAKE3 derive-key with this very context, 32 bytes: `KDF` of lp1.md §3.2. Contexts are constants. */
+  deriveKey(context: string, material: Uint8Array): Uint8Array;
 
   /**
    * ChaCha20-Poly1305 (RFC 8439). `out` is ciphertext ‖ 16-byte tag, plaintext.length + 16 bytes, and may start at the

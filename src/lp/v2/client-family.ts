@@ -5,8 +5,9 @@
  * Invariants: one session seals, the newest; one attempt is outstanding at most; a parent is demoted as soon as a packet
  * of its child was opened, and its chain is wiped.
  */
+import type { ClientReceived, ClientSession, SealedFrame, StartedRekey } from '../client-session.ts';
 import type { CryptoProvider, KemSecretKey, RandomSource } from '../crypto/provider.ts';
-import type { DropReason } from '../drop-reason.ts';
+import { KkInitiator, type KkResult } from '../noise/kk.ts';
 import type { Now } from '../time.ts';
 import { concat, readLe32, writeLe32 } from '../wire/bytes.ts';
 import { contentOf, isSessionIndex, MIN_PACKET_LENGTH, receiverIndex, TYPE, typeOf } from '../wire/packet.ts';
@@ -19,7 +20,6 @@ import {
   subsessionRoot,
   wipeSecrets,
 } from './key-schedule.ts';
-import { KkInitiator, type KkResult } from './noise-kk.ts';
 import { REPEAT_DELAYS_MS } from './repeats.ts';
 import { ownPlace, Transport } from './transport.ts';
 
@@ -45,7 +45,7 @@ type ClientPlace =
   | { readonly kind: 'old' }
   | { readonly kind: 'demoted'; readonly untilMs: number };
 
-interface ClientSession {
+interface FamilySession {
   readonly transport: Transport;
   place: ClientPlace;
   /** Number of the last attempt in this session. */
@@ -63,39 +63,32 @@ interface Attempt {
 }
 
 interface UnconfirmedReady {
-  readonly parent: ClientSession;
+  readonly parent: FamilySession;
   delayMs: number;
   nextMs: number;
 }
 
-export type ClientReceived =
-  | { readonly kind: 'drop'; readonly reason: DropReason }
-  | { readonly kind: 'frame'; readonly bytes: Uint8Array }
-  /** Opened; it asks for nothing. */
-  | { readonly kind: 'opened' }
-  | { readonly kind: 'rekeyAsked' }
-  /** The packets are to be sent: Ready on the new session. */
-  | { readonly kind: 'rekeyed'; readonly packets: readonly Uint8Array[] }
-  | { readonly kind: 'aborted' }
-  | { readonly kind: 'closed' };
-
 const OPENED: ClientReceived = { kind: 'opened' };
+const SPENT: SealedFrame = { kind: 'spent' };
+const TOO_SOON: StartedRekey = { kind: 'refused', reason: 'too_soon' };
 
-export class ClientFamily {
+export class ClientFamily implements ClientSession {
   /** Sessions made by rekeying. */
   rekeys = 0;
   private readonly crypto: CryptoProvider;
+  private readonly random: RandomSource;
   private readonly keys: ClientKeys;
-  private readonly sessions = new Map<number, ClientSession>();
-  private current: ClientSession;
+  private readonly sessions = new Map<number, FamilySession>();
+  private current: FamilySession;
   private attempt: Attempt | undefined;
   private ready: UnconfirmedReady | undefined;
   private notBeforeMs = Number.NEGATIVE_INFINITY;
   private ended = false;
 
   /** Takes over `keys.staticSecret`. Copies the secrets. */
-  constructor(crypto: CryptoProvider, keys: ClientKeys, index: number, secrets: SessionSecrets) {
+  constructor(crypto: CryptoProvider, random: RandomSource, keys: ClientKeys, index: number, secrets: SessionSecrets) {
     this.crypto = crypto;
+    this.random = random;
     this.keys = keys;
     this.current = this.addSession(index, secrets);
   }
@@ -117,9 +110,20 @@ export class ClientFamily {
     return this.attempt !== undefined;
   }
 
-  /** Rule 7: on the newest session. `undefined` when the family has ended or cannot seal it. */
-  sealFrame(frame: Uint8Array): Uint8Array | undefined {
-    return this.ended ? undefined : this.current.transport.seal(this.crypto, TYPE.encryptedData, frame);
+  /** Rule 7: on the newest session. */
+  sealFrame(frame: Uint8Array): SealedFrame {
+    const packet = this.ended ? undefined : this.current.transport.seal(this.crypto, TYPE.encryptedData, frame);
+    return packet === undefined ? SPENT : { kind: 'packets', packets: [packet] };
+  }
+
+  /** Answers have their request's id, so a late one is dropped. */
+  abandonRequest(): boolean {
+    return false;
+  }
+
+  /** A session is not bound to connections: the end of one says nothing. */
+  unanswered(): undefined {
+    return undefined;
   }
 
   /** Close, to be sent as the last packet: the family ends. */
@@ -146,18 +150,18 @@ export class ClientFamily {
   }
 
   /**
-   * Starts an attempt: the KK1 to send. `undefined` while one is outstanding, within 10 s of an Abort, before the last
-   * new session was confirmed, and when the family cannot seal.
+   * Starts an attempt: the KK1 to send. Refused while one is outstanding, within 10 s of an Abort, before the last new
+   * session was confirmed, and when the family cannot seal.
    */
-  startRekey(withKem: boolean, random: RandomSource, now: Now): Uint8Array | undefined {
-    if (this.ended || this.attempt !== undefined || this.ready !== undefined) return undefined;
-    if (now.monotonicMs < this.notBeforeMs) return undefined;
+  startRekey(withKem: boolean | undefined, now: Now): StartedRekey {
+    if (this.ended || this.attempt !== undefined || this.ready !== undefined) return TOO_SOON;
+    if (now.monotonicMs < this.notBeforeMs) return TOO_SOON;
     const { transport } = this.current;
     this.current.attempts++;
     const n = this.current.attempts;
     const psk = subsessionPsk(this.crypto, transport.chain, n);
     const ephemeral = new Uint8Array(32);
-    random.fill(ephemeral);
+    this.random.fill(ephemeral);
     const keys = {
       staticSecret: this.keys.staticSecret,
       initiatorStatic: this.keys.staticPublic,
@@ -165,16 +169,17 @@ export class ClientFamily {
     };
     const noise = new KkInitiator(this.crypto, subsessionPrologue(transport.index, n), keys, psk, ephemeral);
     psk.fill(0);
-    const kem = withKem ? this.makeRatchetKey(random) : undefined;
+    const kem = (withKem ?? true) ? this.makeRatchetKey() : undefined;
     const payload = kem === undefined ? Uint8Array.of(0) : concat(Uint8Array.of(1), kem.publicKey.bytes);
     const message = noise.writeMessage1(payload);
-    if (message === undefined) return undefined;
+    if (message === undefined) return TOO_SOON;
     const number = new Uint8Array(4);
     writeLe32(number, 0, n);
     const kk1Content = concat(number, message);
     const first = REPEAT_DELAYS_MS[0] ?? NEVER;
     this.attempt = { n, noise, kk1Content, kem, repeats: 0, nextMs: now.monotonicMs + first };
-    return transport.seal(this.crypto, TYPE.subsessionKk1, kk1Content);
+    const packet = transport.seal(this.crypto, TYPE.subsessionKk1, kk1Content);
+    return packet === undefined ? TOO_SOON : { kind: 'packet', packet };
   }
 
   /** What is due: repeats of KK1 (rule 6) and Ready (rule 3). */
@@ -205,7 +210,7 @@ export class ClientFamily {
     this.keys.staticSecret.fill(0);
   }
 
-  private act(session: ClientSession, type: number, content: Uint8Array, now: Now): ClientReceived {
+  private act(session: FamilySession, type: number, content: Uint8Array, now: Now): ClientReceived {
     switch (type) {
       case TYPE.encryptedData:
         return { kind: 'frame', bytes: content };
@@ -223,14 +228,14 @@ export class ClientFamily {
   }
 
   /** Rule 3: only for the unanswered attempt. */
-  private receiveAbort(session: ClientSession, n: number, now: Now): ClientReceived {
+  private receiveAbort(session: FamilySession, n: number, now: Now): ClientReceived {
     if (session !== this.current || this.attempt?.n !== n) return OPENED;
     this.dropAttempt();
     this.notBeforeMs = now.monotonicMs + AFTER_ABORT_MS;
     return { kind: 'aborted' };
   }
 
-  private receiveKk2(session: ClientSession, content: Uint8Array, now: Now): ClientReceived {
+  private receiveKk2(session: FamilySession, content: Uint8Array, now: Now): ClientReceived {
     const { attempt } = this;
     if (session !== this.current || attempt === undefined || attempt.n !== readLe32(content, 0)) {
       this.opened(session, now.monotonicMs);
@@ -250,11 +255,11 @@ export class ClientFamily {
     this.ready = { parent: session, delayMs: READY_FIRST_MS, nextMs: now.monotonicMs + READY_FIRST_MS };
     const packets: Uint8Array[] = [];
     pushSealed(packets, this.current.transport.seal(this.crypto, TYPE.subsessionReady, EMPTY));
-    return { kind: 'rekeyed', packets };
+    return { kind: 'rekeyed', packets, replies: packets.length };
   }
 
   /** `undefined` for a new index without bit 31 or in use, and for a ciphertext that came uncalled or is missing. */
-  private deriveChild(attempt: Attempt, parent: ClientSession, result: KkResult): SessionSecrets | undefined {
+  private deriveChild(attempt: Attempt, parent: FamilySession, result: KkResult): SessionSecrets | undefined {
     const { payload } = result;
     const expected = 4 + (attempt.kem === undefined ? 0 : this.crypto.kems['ml-kem-768'].ciphertextLength);
     if (payload.length !== expected) return undefined;
@@ -268,7 +273,7 @@ export class ClientFamily {
   }
 
   /** Rule 5: a packet of the new session demotes its parent. */
-  private opened(session: ClientSession, nowMs: number): void {
+  private opened(session: FamilySession, nowMs: number): void {
     const { ready } = this;
     if (ready === undefined || session !== this.current) return;
     this.ready = undefined;
@@ -292,7 +297,7 @@ export class ClientFamily {
     this.attempt = undefined;
   }
 
-  private find(index: number, nowMs: number): ClientSession | undefined {
+  private find(index: number, nowMs: number): FamilySession | undefined {
     const session = this.sessions.get(index);
     if (session?.place.kind !== 'demoted' || nowMs < session.place.untilMs) return session;
     session.transport.wipe();
@@ -300,18 +305,18 @@ export class ClientFamily {
     return undefined;
   }
 
-  private makeRatchetKey(random: RandomSource): KemSecretKey {
+  private makeRatchetKey(): KemSecretKey {
     const kem = this.crypto.kems['ml-kem-768'];
     const seed = new Uint8Array(kem.seedLength);
-    random.fill(seed);
+    this.random.fill(seed);
     const key = kem.secretKeyFromSeed(seed);
     seed.fill(0);
     return key;
   }
 
-  private addSession(index: number, secrets: SessionSecrets): ClientSession {
+  private addSession(index: number, secrets: SessionSecrets): FamilySession {
     const transport = new Transport(index, ownPlace(), 'initiator', secrets, this.keys.gatewayStatic, 0);
-    const session: ClientSession = { transport, place: { kind: 'live' }, attempts: 0 };
+    const session: FamilySession = { transport, place: { kind: 'live' }, attempts: 0 };
     this.sessions.set(index, session);
     return session;
   }

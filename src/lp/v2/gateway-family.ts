@@ -6,6 +6,7 @@
  * seals; the chain of a session lasts until its demotion.
  */
 import type { DropReason } from '../drop-reason.ts';
+import type { ResponderContext } from '../responder-context.ts';
 import type { ApplicationAnswer, Effects, SessionFamily } from '../session.ts';
 import type { Now } from '../time.ts';
 import {
@@ -22,7 +23,6 @@ import { AnswerCache, type Recalled } from './answer-cache.ts';
 import { answerFrame, type FrameHost, type FrameVerdict } from './gateway-frames.ts';
 import { CURRENT, ENDED, GatewaySessionV2, type SessionHost } from './gateway-session.ts';
 import { type SessionSecrets, wipeSecrets } from './key-schedule.ts';
-import type { ResponderContext } from './responder-context.ts';
 import { respondToKk1 } from './subsession-responder.ts';
 import { Transport } from './transport.ts';
 
@@ -101,7 +101,7 @@ export class GatewayFamily implements SessionFamily, SessionHost, FrameHost {
     effects: Effects,
   ): DropReason | undefined {
     if (type === TYPE.subsessionKk1) return this.receiveKk1(session, content, now, effects);
-    this.opened(session, now.monotonicMs);
+    this.opened(session, now.monotonicMs, effects);
     switch (type) {
       case TYPE.encryptedData:
         this.receiveFrame(content, now, effects);
@@ -215,16 +215,16 @@ export class GatewayFamily implements SessionFamily, SessionHost, FrameHost {
       return 'no_kk';
     }
     if (answered !== undefined && answered.n === n && sameBytes(answered.contentHash, crypto.blake3(content))) {
-      this.opened(session, now.monotonicMs);
+      this.opened(session, now.monotonicMs, effects);
       this.replySealed(TYPE.subsessionKk2, answered.kk2Content, now, effects);
       return undefined;
     }
     if (n <= (answered?.n ?? 0)) {
-      this.opened(session, now.monotonicMs);
+      this.opened(session, now.monotonicMs, effects);
       return 'no_kk';
     }
     if (now.monotonicMs - this.lastKk1ReadMs < KK1_INTERVAL_MS) {
-      this.opened(session, now.monotonicMs);
+      this.opened(session, now.monotonicMs, effects);
       this.replySealed(TYPE.subsessionAbort, content.slice(0, 4), now, effects);
       return undefined;
     }
@@ -242,7 +242,7 @@ export class GatewayFamily implements SessionFamily, SessionHost, FrameHost {
     this.lastKk1ReadMs = now.monotonicMs;
     const response = respondToKk1(this.context, session.transport, n, content.subarray(4));
     if (response.kind === 'drop') return response.reason;
-    this.opened(session, now.monotonicMs);
+    this.opened(session, now.monotonicMs, effects);
     this.dropPending(effects);
     const { secrets, newIndex, kk2Content } = response;
     const child = this.makeSession(newIndex, secrets, session.transport.peerStatic, false, now.monotonicMs);
@@ -251,12 +251,13 @@ export class GatewayFamily implements SessionFamily, SessionHost, FrameHost {
     this.pending = child;
     effects.addSession(child);
     session.answeredKk1 = { n, contentHash: crypto.blake3(content), kk2Content };
+    effects.note('kk2_sent');
     this.replySealed(TYPE.subsessionKk2, kk2Content, now, effects);
     return undefined;
   }
 
   /** Rules 4 and 5: the first valid packet of the pending session makes it the newest. */
-  private opened(session: GatewaySessionV2, nowMs: number): void {
+  private opened(session: GatewaySessionV2, nowMs: number, effects: Effects): void {
     session.touch(nowMs);
     if (session !== this.pending) return;
     const parent = this.current;
@@ -267,6 +268,7 @@ export class GatewayFamily implements SessionFamily, SessionHost, FrameHost {
     session.become(CURRENT);
     this.current = session;
     this.pending = undefined;
+    effects.note('rekeyed');
   }
 
   /** Rule 7. Afterwards asks for a rekey where one is due. */
@@ -350,5 +352,7 @@ function encodeAnswer(requestId: number, answer: ApplicationAnswer): Uint8Array 
     }
     case 'failure':
       return encodeFrame(KIND.failure, requestId, encodeFailure(answer));
+    case 'index':
+      throw new Error('assertion: LP2 assigns its indices and never asks for one');
   }
 }

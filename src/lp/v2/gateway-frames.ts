@@ -39,7 +39,7 @@ export function answerFrame(host: FrameHost, bytes: Uint8Array, nowMs: number): 
     case KIND.forward: {
       const forward = decodeForward(body);
       if (forward === undefined) return failure(requestId, FAILURE_CODE.malformed, 'malformed forward');
-      return { kind: 'request', request: { kind: 'forward', requestId, forward }, bodyHash: undefined };
+      return { kind: 'request', request: { kind: 'forward', requestId, forward, alone: false }, bodyHash: undefined };
     }
     case KIND.registrationResponse:
     case KIND.forwardResponse:

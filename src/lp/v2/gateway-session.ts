@@ -3,11 +3,11 @@
  * checks their form; what a valid packet means is the family's.
  */
 import type { DropReason } from '../drop-reason.ts';
+import type { ResponderContext } from '../responder-context.ts';
 import type { Effects, GatewaySession, SessionFamily } from '../session.ts';
 import type { Now } from '../time.ts';
 import { FRAME_HEADER_LENGTH } from '../wire/application-frame.ts';
 import { contentOf, TYPE, typeOf } from '../wire/packet.ts';
-import type { ResponderContext } from './responder-context.ts';
 import type { Transport } from './transport.ts';
 
 /**

@@ -4,6 +4,7 @@
  * again; what fails to read changes nothing. It lives 90 s, also when the handshake has finished.
  */
 import type { DropReason } from '../drop-reason.ts';
+import { MAX_VERSION, type ResponderContext } from '../responder-context.ts';
 import type { Effects, HandshakeAdmission, HandshakeRecord, RecordOutcome } from '../session.ts';
 import type { Now } from '../time.ts';
 import { sameBytes, writeLe32, writeLe64 } from '../wire/bytes.ts';
@@ -30,7 +31,6 @@ import {
   wipeSecrets,
 } from './key-schedule.ts';
 import { XkResponder } from './noise-xk.ts';
-import { MAX_VERSION, MIN_VERSION, type ResponderContext } from './responder-context.ts';
 
 const MAX_H1 = 3;
 const HASH_LENGTH = 32;
@@ -81,6 +81,10 @@ export class HandshakeRecordV2 implements HandshakeRecord {
     return sameBytes(this.helloContent, content);
   }
 
+  busyPacket(retryAfterSeconds: number): Uint8Array {
+    return encodeBusyPacket(this.index, retryAfterSeconds);
+  }
+
   receive(packet: Uint8Array, admission: HandshakeAdmission, now: Now, effects: Effects): RecordOutcome {
     const type = typeOf(packet);
     if (type !== TYPE.kktRequest && type !== TYPE.handshake) return drop('type');
@@ -104,6 +108,7 @@ export class HandshakeRecordV2 implements HandshakeRecord {
       this.context.freeIndex(state.sessionIndex);
     }
     this.states.length = 0;
+    this.context.freeIndex(this.index);
   }
 
   /** Answered from its content alone, stored nowhere (§4). */
@@ -116,7 +121,7 @@ export class HandshakeRecordV2 implements HandshakeRecord {
         ? encodeKktNotOffered(request)
         : encodeKktResponse(request.kemId, key.body, request.sessionId, key.signature);
     const packet = encodeUnsealed(this.index, 0, TYPE.kktResponse, response);
-    return { kind: 'reply', packet, repeat: false, state: false };
+    return { kind: 'reply', packet, work: 'kkt', token: false };
   }
 
   private receiveH1(content: Uint8Array, admission: HandshakeAdmission, now: Now): RecordOutcome {
@@ -125,7 +130,7 @@ export class HandshakeRecordV2 implements HandshakeRecord {
     const { crypto, kemKeys } = this.context;
     const h1Hash = crypto.blake3(content);
     const known = this.states.find((state) => sameBytes(state.h1Hash, h1Hash));
-    if (known !== undefined) return { kind: 'reply', packet: known.h2Packet, repeat: true, state: false };
+    if (known !== undefined) return { kind: 'reply', packet: known.h2Packet, work: 'repeat' };
     if (this.states.length >= MAX_H1) return drop('too_many_h1');
     if (!admission.token || !admission.session) return this.busy(admission.retryAfterSeconds);
     // Before any public-key operation: the suite and the key.
@@ -135,16 +140,17 @@ export class HandshakeRecordV2 implements HandshakeRecord {
     const state = this.readH1(h1, h1Hash, admission.source, key, now);
     if (typeof state === 'string') return state === 'indices_full' ? this.busy(1) : drop(state);
     this.states.push(state);
-    return { kind: 'reply', packet: state.h2Packet, repeat: false, state: true };
+    return { kind: 'reply', packet: state.h2Packet, work: 'h1' };
   }
 
   private busy(retryAfterSeconds: number): RecordOutcome {
-    return { kind: 'refused', packet: encodeBusyPacket(this.index, retryAfterSeconds), repeat: false };
+    return { kind: 'refused', packet: this.busyPacket(retryAfterSeconds) };
   }
 
   private refuse(code: ErrorCode, now: Now): RecordOutcome {
-    const message = { code, gatewayUnixMs: now.unixMs, minVersion: MIN_VERSION, maxVersion: MAX_VERSION };
-    return { kind: 'refused', packet: encodeErrorPacket(this.index, message), repeat: false };
+    const { minVersion } = this.context;
+    const message = { code, gatewayUnixMs: now.unixMs, minVersion, maxVersion: MAX_VERSION };
+    return { kind: 'refused', packet: encodeErrorPacket(this.index, message) };
   }
 
   /** → e, es ← e, ee, psk. What fails to read draws no randomness. */
@@ -183,7 +189,7 @@ export class HandshakeRecordV2 implements HandshakeRecord {
     const payload = new Uint8Array(14);
     writeLe32(payload, 0, sessionIndex);
     writeLe64(payload, 4, now.unixMs);
-    payload[12] = MIN_VERSION;
+    payload[12] = context.minVersion;
     payload[13] = MAX_VERSION;
     const ephemeral = new Uint8Array(32);
     context.random.fill(ephemeral);
@@ -206,7 +212,7 @@ export class HandshakeRecordV2 implements HandshakeRecord {
     for (const state of this.states) {
       if (state.progress.kind !== 'h3Accepted' || !sameBytes(state.progress.h3Hash, h3Hash)) continue;
       const stored = state.progress.family.replyToH3;
-      return stored === undefined ? drop('in_progress') : { kind: 'reply', packet: stored, repeat: true, state: false };
+      return stored === undefined ? drop('in_progress') : { kind: 'reply', packet: stored, work: 'repeat' };
     }
     for (const state of this.states) {
       if (state.progress.kind !== 'h2Sent') continue;

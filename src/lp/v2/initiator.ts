@@ -6,8 +6,9 @@
  * Error, Busy and unsigned refusals are hints, for anybody can forge them: the real reply is waited for, and what a hint
  * says is followed once, after a grace, where following ends the attempt.
  */
+import type { ClientHandshake, HandshakeFailure, HandshakeStep } from '../client-session.ts';
 import type { CryptoProvider, KemName, RandomSource } from '../crypto/provider.ts';
-import { assertNever, type DropReason } from '../drop-reason.ts';
+import { assertNever } from '../drop-reason.ts';
 import type { Now } from '../time.ts';
 import { concat, readLe32, readLe64 } from '../wire/bytes.ts';
 import {
@@ -32,8 +33,8 @@ import {
   VERSION_2,
   versionOf,
 } from '../wire/packet.ts';
-import { ClientFamily, type ClientReceived } from './client-family.ts';
-import { checkAnnouncement, type KemAnnouncement, type KemKeyRefusal, kemBodyLength } from './kem-key.ts';
+import { ClientFamily } from './client-family.ts';
+import { checkAnnouncement, type KemAnnouncement, kemBodyLength } from './kem-key.ts';
 import {
   handshakePrologue,
   handshakePsk,
@@ -70,18 +71,7 @@ export interface InitiatorOptions {
   readonly earlyFrame: Uint8Array;
 }
 
-export type HandshakeFailure =
-  | { readonly reason: 'timeout' | 'collision' | 'suite_not_offered' | 'gateway_key' | 'version' | 'busy' }
-  | { readonly reason: 'clock'; readonly gatewayUnixMs: number }
-  | { readonly reason: 'kem_key'; readonly refusal: KemKeyRefusal };
-
-export type InitiatorStep =
-  | { readonly kind: 'wait' }
-  | { readonly kind: 'drop'; readonly reason: DropReason | KemKeyRefusal | 'session_id' | 'not_offered' }
-  | { readonly kind: 'send'; readonly packets: readonly Uint8Array[] }
-  /** The session opened a packet: the reply to H3, and perhaps the answer to the early frame. */
-  | { readonly kind: 'established'; readonly family: ClientFamily; readonly received: ClientReceived }
-  | { readonly kind: 'failed'; readonly failure: HandshakeFailure };
+type Step = HandshakeStep<ClientFamily>;
 
 interface SentH1 {
   readonly noise: XkInitiator;
@@ -95,9 +85,10 @@ type Stage =
   | { readonly kind: 'replyAwaited'; readonly h3Packet: Uint8Array; readonly family: ClientFamily }
   | { readonly kind: 'over' };
 
-const WAIT: InitiatorStep = { kind: 'wait' };
+const WAIT: Step = { kind: 'wait' };
 
-export class Initiator {
+export class Initiator implements ClientHandshake {
+  readonly usesKemKeys = true;
   readonly index: number;
   /** The gateway's clock as H2 told it, authenticated. */
   gatewayUnixMs: number | undefined;
@@ -138,7 +129,7 @@ export class Initiator {
   }
 
   /** 1 and 3, or 1 and 5: in one write. */
-  start(now: Now): InitiatorStep {
+  start(now: Now): Step {
     this.announcement = this.usableKey(now);
     const second = this.announcement === undefined ? this.askForKey() : this.writeH1(this.announcement);
     if (second === undefined) return this.fail({ reason: 'gateway_key' });
@@ -146,7 +137,7 @@ export class Initiator {
     return { kind: 'send', packets: [this.helloPacket, second] };
   }
 
-  receive(packet: Uint8Array, now: Now): InitiatorStep {
+  receive(packet: Uint8Array, now: Now): Step {
     if (packet.length < MIN_PACKET_LENGTH) return { kind: 'drop', reason: 'length' };
     const index = receiverIndex(packet);
     const { stage } = this;
@@ -158,8 +149,13 @@ export class Initiator {
     return this.receiveUnsealed(typeOf(packet), contentOf(packet), now);
   }
 
+  /** H3 is repeated, and the connection that carries it is the driver's: only a new attempt can go on. */
+  unanswered(): Step {
+    return WAIT;
+  }
+
   /** Repeats, and ends what a hint or the schedule says is over. */
-  tick(now: Now): InitiatorStep {
+  tick(now: Now): Step {
     if (this.stage.kind === 'over') return WAIT;
     if (this.ending !== undefined && now.monotonicMs >= this.ending.atMs) return this.fail(this.ending.failure);
     if (now.monotonicMs < this.nextRepeatMs) return WAIT;
@@ -187,7 +183,7 @@ export class Initiator {
     this.staticSecret.fill(0);
   }
 
-  private receiveUnsealed(type: number, content: Uint8Array, now: Now): InitiatorStep {
+  private receiveUnsealed(type: number, content: Uint8Array, now: Now): Step {
     switch (type) {
       case TYPE.ack:
         return WAIT;
@@ -206,7 +202,7 @@ export class Initiator {
     }
   }
 
-  private receiveKktResponse(content: Uint8Array, now: Now): InitiatorStep {
+  private receiveKktResponse(content: Uint8Array, now: Now): Step {
     const { stage } = this;
     const { crypto, kem } = this.options;
     if (stage.kind !== 'keyAwaited') return { kind: 'drop', reason: 'type' };
@@ -234,7 +230,7 @@ export class Initiator {
   }
 
   /** The H2 of whichever H1 it answers; one that reads under neither changes nothing. */
-  private receiveH2(content: Uint8Array, now: Now): InitiatorStep {
+  private receiveH2(content: Uint8Array, now: Now): Step {
     if (this.stage.kind === 'replyAwaited') return WAIT;
     for (const h1 of this.sentH1) {
       const payload = h1.noise.readMessage2(content, h1.psk, acceptsH2);
@@ -245,8 +241,8 @@ export class Initiator {
     return { kind: 'drop', reason: 'handshake_failed' };
   }
 
-  private writeH3(noise: XkInitiator, sessionIndex: number, now: Now): InitiatorStep {
-    const { crypto, clientSeed, earlyFrame, gatewayX25519 } = this.options;
+  private writeH3(noise: XkInitiator, sessionIndex: number, now: Now): Step {
+    const { crypto, random, clientSeed, earlyFrame, gatewayX25519 } = this.options;
     const message = noise.writeMessage3(concat(crypto.ed25519PublicKey(clientSeed), earlyFrame));
     if (message === undefined) return this.fail({ reason: 'gateway_key' });
     const secrets = sessionSecrets(crypto, handshakeRoot(crypto, noise.chainingKey, noise.handshakeHash), NO_CHAIN);
@@ -255,7 +251,7 @@ export class Initiator {
       staticPublic: crypto.x25519PublicKey(this.staticSecret),
       gatewayStatic: gatewayX25519,
     };
-    const family = new ClientFamily(crypto, keys, sessionIndex, secrets);
+    const family = new ClientFamily(crypto, random, keys, sessionIndex, secrets);
     wipeSecrets(secrets);
     for (const h1 of this.sentH1) {
       h1.noise.wipe();
@@ -269,15 +265,15 @@ export class Initiator {
     return { kind: 'send', packets: [h3Packet] };
   }
 
-  private receiveReply(family: ClientFamily, packet: Uint8Array, now: Now): InitiatorStep {
+  private receiveReply(family: ClientFamily, packet: Uint8Array, now: Now): Step {
     const received = family.receive(packet, now);
     if (received.kind === 'drop') return received;
     this.stage = { kind: 'over' };
     this.staticSecret.fill(0);
-    return { kind: 'established', family, received };
+    return { kind: 'established', session: family, received };
   }
 
-  private receiveError(content: Uint8Array, now: Now): InitiatorStep {
+  private receiveError(content: Uint8Array, now: Now): Step {
     const error = decodeError(content);
     if (error === undefined) return { kind: 'drop', reason: 'content' };
     if (this.stage.kind === 'replyAwaited') return WAIT;
@@ -299,7 +295,7 @@ export class Initiator {
   }
 
   /** Error 4: message 3 on the same record, then a new H1 with a new ephemeral; the first H2 is still taken. */
-  private followKemKeyError(now: Now): InitiatorStep {
+  private followKemKeyError(now: Now): Step {
     if (this.followedKemError || this.stage.kind !== 'h2Awaited') return WAIT;
     this.followedKemError = true;
     this.announcement = undefined;
@@ -308,7 +304,7 @@ export class Initiator {
     return { kind: 'send', packets: [packet] };
   }
 
-  private receiveBusy(content: Uint8Array, now: Now): InitiatorStep {
+  private receiveBusy(content: Uint8Array, now: Now): Step {
     const retryAfterS = decodeBusy(content);
     if (retryAfterS === undefined) return { kind: 'drop', reason: 'content' };
     if (this.followedBusy || this.stage.kind === 'replyAwaited') return WAIT;
@@ -324,7 +320,7 @@ export class Initiator {
     this.ending ??= { failure, atMs: now.monotonicMs + HINT_GRACE_MS };
   }
 
-  private fail(failure: HandshakeFailure): InitiatorStep {
+  private fail(failure: HandshakeFailure): Step {
     this.abandon();
     return { kind: 'failed', failure };
   }

@@ -5,8 +5,8 @@
  */
 import { SymmetricState } from '../crypto/noise.ts';
 import type { CryptoProvider } from '../crypto/provider.ts';
+import { DH_LENGTH, mixDh, mixEphemeral, TAG_LENGTH } from '../noise/tokens.ts';
 import { ascii, concat } from '../wire/bytes.ts';
-import { DH_LENGTH, mixDh, mixEphemeral, TAG_LENGTH } from './noise-tokens.ts';
 
 const PROTOCOL_NAME = ascii('Noise_XKpsk2_25519_ChaChaPoly_SHA256');
 

@@ -3,6 +3,8 @@
  * the reading fails, and no randomness is drawn.
  */
 import type { DropReason } from '../drop-reason.ts';
+import { KkResponder } from '../noise/kk.ts';
+import type { ResponderContext } from '../responder-context.ts';
 import { concat, writeLe32 } from '../wire/bytes.ts';
 import {
   type SessionSecrets,
@@ -11,8 +13,6 @@ import {
   subsessionPsk,
   subsessionRoot,
 } from './key-schedule.ts';
-import { KkResponder } from './noise-kk.ts';
-import type { ResponderContext } from './responder-context.ts';
 import type { Transport } from './transport.ts';
 
 const FLAG_KEM_KEY = 1;

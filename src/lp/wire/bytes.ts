@@ -41,6 +41,13 @@ export function writeLe32(bytes: Uint8Array, offset: number, value: number): voi
 }
 
 /** A non-negative integer below 2⁵³. */
+/** Four bytes of their own. */
+export function le32(value: number): Uint8Array {
+  const bytes = new Uint8Array(4);
+  writeLe32(bytes, 0, value);
+  return bytes;
+}
+
 export function writeLe64(bytes: Uint8Array, offset: number, value: number): void {
   writeLe32(bytes, offset, value >>> 0);
   writeLe32(bytes, offset + 4, Math.floor(value / 0x1_0000_0000));

@@ -9,8 +9,11 @@ import { HEADER_LENGTH, MAX_PACKET_LENGTH, MIN_PACKET_LENGTH } from './packet.ts
 export type Framing = 'be16' | 'be32';
 
 export interface FrameSink {
-  /** Asked once per frame as soon as its 12 header bytes are there (at `offset` of `bytes`); false skips the frame. */
-  admit(bytes: Uint8Array, offset: number, packetLength: number): boolean;
+  /**
+   * Asked once per frame as soon as its 12 header bytes are there (at `offset` of `bytes`); false skips the frame. `wait`
+   * stops the cutter as `stop` does, and `resume` asks again for the same frame.
+   */
+  admit(bytes: Uint8Array, offset: number, packetLength: number): boolean | 'wait';
   /** A whole packet. The bytes are valid only during the call. */
   packet(packet: Uint8Array): void;
 }
@@ -45,7 +48,12 @@ export class FrameCutter {
     return this.prefixFilled > 0 || this.length > 0;
   }
 
-  /** Cuts what a read brought. Returns false when the stream is broken. */
+  /** Whether anything is there that the sink has not had: part of a frame, or what a stopped cutter holds. */
+  get hasMore(): boolean {
+    return this.midFrame || this.held !== undefined;
+  }
+
+  /** Cuts what a read brought; a stopped cutter keeps a view of it. Returns false when the stream is broken. */
   push(chunk: Uint8Array): boolean {
     let at = 0;
     while (at < chunk.length && !this.broken) {
@@ -70,6 +78,8 @@ export class FrameCutter {
     this.stopped = false;
     const { held } = this;
     this.held = undefined;
+    // A frame that is in pieces and was told to wait has no bytes to come that would ask for it.
+    this.settlePartial();
     return held === undefined ? !this.broken : this.push(held);
   }
 
@@ -106,24 +116,32 @@ export class FrameCutter {
     if (this.partial === undefined && available >= this.length) return this.takeWhole(chunk, at);
     const n = Math.min(available, this.length - this.filled);
     this.append(chunk, at, n);
-    const partial = this.partial;
-    if (partial === undefined) return at + n;
-    if (!this.admitted && this.filled >= HEADER_LENGTH) {
-      if (!this.sink.admit(partial, 0, this.length)) {
-        this.skip = this.length - this.filled;
-        this.partial = undefined;
-        this.filled = 0;
-        if (this.skip === 0) this.length = 0;
-        return at + n;
-      }
-      this.admitted = true;
-    }
-    if (this.filled === this.length) {
-      const packet = partial.subarray(0, this.length);
-      this.reset();
-      this.sink.packet(packet);
-    }
+    this.settlePartial();
     return at + n;
+  }
+
+  /** Asks for the frame that is in pieces once its header is there, and hands it out when it is whole. */
+  private settlePartial(): void {
+    const { partial } = this;
+    if (partial === undefined || this.filled < HEADER_LENGTH) return;
+    if (!this.admitted && !this.askForPartial(partial)) return;
+    if (this.filled < this.length) return;
+    const packet = partial.subarray(0, this.length);
+    this.reset();
+    this.sink.packet(packet);
+  }
+
+  private askForPartial(partial: Uint8Array): boolean {
+    const verdict = this.sink.admit(partial, 0, this.length);
+    if (verdict === 'wait') this.stopped = true;
+    else if (verdict) this.admitted = true;
+    else {
+      this.skip = this.length - this.filled;
+      this.partial = undefined;
+      this.filled = 0;
+      if (this.skip === 0) this.length = 0;
+    }
+    return this.admitted;
   }
 
   private reset(): void {
@@ -135,9 +153,13 @@ export class FrameCutter {
 
   private takeWhole(chunk: Uint8Array, at: number): number {
     const end = at + this.length;
-    const admitted = this.sink.admit(chunk, at, this.length);
+    const verdict = this.sink.admit(chunk, at, this.length);
+    if (verdict === 'wait') {
+      this.stopped = true;
+      return at;
+    }
     this.length = 0;
-    if (admitted) this.sink.packet(chunk.subarray(at, end));
+    if (verdict) this.sink.packet(chunk.subarray(at, end));
     return end;
   }
 

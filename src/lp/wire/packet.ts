@@ -13,6 +13,7 @@ export const MIN_PACKET_LENGTH = CONTENT_OFFSET + TRAILER_LENGTH;
 export const MAX_PACKET_LENGTH = 65_535;
 export const MAX_CONTENT_LENGTH = MAX_PACKET_LENGTH - MIN_PACKET_LENGTH;
 
+export const VERSION_1 = 1;
 export const VERSION_2 = 2;
 
 export const TYPE = {
@@ -73,10 +74,16 @@ export function writeHeader(out: Uint8Array, index: number, counter: number): vo
 }
 
 /** An unsealed packet: reserved bytes and trailer are zero. */
-export function encodeUnsealed(index: number, counter: number, type: number, content: Uint8Array): Uint8Array {
+export function encodeUnsealed(
+  index: number,
+  counter: number,
+  type: number,
+  content: Uint8Array,
+  version: number = VERSION_2,
+): Uint8Array {
   const out = new Uint8Array(MIN_PACKET_LENGTH + content.length);
   writeHeader(out, index, counter);
-  out[HEADER_LENGTH] = VERSION_2;
+  out[HEADER_LENGTH] = version;
   writeLe16(out, HEADER_LENGTH + 4, type);
   out.set(content, CONTENT_OFFSET);
   return out;

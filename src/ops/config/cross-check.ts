@@ -149,6 +149,13 @@ export function crossCheck(config: ParsedConfig): readonly Finding[] {
 export function warningsOf(config: ParsedConfig): readonly ConfigError[] {
   const { gateway, registration, lifetimes, admin } = config;
   const warnings: ConfigError[] = [...unused(config)];
+  if (gateway.min_protocol_version === 1) {
+    warnings.push({
+      path: 'gateway.min_protocol_version',
+      problem: 'is 1: LP1 is served beside LP2, and its key exchange is classical only',
+      remedy: 'set it to 2 as soon as no client needs LP1',
+    });
+  }
   if (registration.endpoints.length === 0 && gateway.listen.some(({ host }) => isUnspecified(host))) {
     warnings.push({
       path: 'registration.endpoints',

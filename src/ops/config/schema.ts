@@ -1,6 +1,6 @@
 /**
  * Every configuration key of this release: types, defaults, bounds and documentation (lp2.md §4.5, §5, §7;
- * registration.md). Unknown keys are errors. Durations are seconds, sizes bytes. What concerns several keys at once is in
+ * lp1.md §8.1; registration.md). Unknown keys are errors. Durations are seconds, sizes bytes. What concerns several keys at once is in
  * `cross-check.ts`; defaults that follow from other keys are filled in by `resolve.ts`.
  */
 import { z } from 'zod';
@@ -52,8 +52,8 @@ const gateway = z.strictObject({
     values.shardCount,
   ),
   min_protocol_version: parsed(
-    'Lowest protocol version that is spoken. This release speaks LP2 only.',
-    '2',
+    'Lowest protocol version that is spoken: 2, or 1 for LP1 beside LP2. LP1 has classical cryptography only; see the README.',
+    '1 or 2',
     2,
     values.protocolVersion,
   ),
@@ -112,6 +112,10 @@ const lifetimes = z.strictObject({
   }),
   clock_tolerance: wholeSeconds("How far a client's clock may be off.", 30, { max: 1_800 }),
   session_idle: seconds('Session without a valid packet.', 21_600),
+  lp1_session_idle: seconds(
+    'LP1 session without traffic; session_idle, session_max, unused_session and rekey_after are for LP2.',
+    86_400,
+  ),
   session_max: seconds('Session from its making, whatever happens; rekeying makes a new one.', 86_400),
   unused_session: seconds('Session that never opened a packet of its own.', 300),
   demoted_session_ttl: seconds('How long a session still opens packets after its successor took over.', 60),
@@ -252,6 +256,11 @@ const credentials = z.strictObject({
     'a name of 1 to 256 ASCII characters without spaces',
     'issuer.example',
     values.issuerName,
+  ),
+  zk_nym: oneOf(
+    'LP1\'s credentials beside tokens: "off" refuses them, "mock" takes every one unchecked, for trials only.',
+    ['off', 'mock'],
+    'off',
   ),
   keys: pathList(
     'Files with public keys of the issuer (PEM), besides those that the issuer itself tells; relative to this file.',

@@ -54,6 +54,14 @@ test('another target gets a connection of its own, also at the same address', as
   t.is(bench.forwarder.status().keptConnections, 2);
 });
 
+test('an exchange that is to be alone neither takes a kept connection nor leaves one', async (t) => {
+  const bench = await setUp(t);
+  await onNew(bench);
+  const side = await onNew(bench, { alone: true });
+  await side.closed;
+  t.like(bench.forwarder.status(), { connectionsOpened: 2, connectionsReused: 0, keptConnections: 1 });
+});
+
 test('an exchange never shares its connection with another', async (t) => {
   const bench = await setUp(t);
   const first = await onNew(bench);

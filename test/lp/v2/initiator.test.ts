@@ -1,13 +1,14 @@
 /** The client's handshake under loss and hints (lp2.md §4, §4.4): what it repeats, which hints it follows and how often. */
 import test from 'ava';
-import type { Initiator, InitiatorStep } from '../../../src/lp/v2/initiator.ts';
+import type { HandshakeStep } from '../../../src/lp/client-session.ts';
+import type { Initiator } from '../../../src/lp/v2/initiator.ts';
 import { encodeBusyPacket, encodeErrorPacket } from '../../../src/lp/wire/message.ts';
 import { encodeUnsealed, TYPE, typeOf } from '../../../src/lp/wire/packet.ts';
 import { initiatorFor } from '../../support/handshake.ts';
 import { cachedKey, crypto, firstPackets, readyForH3, shard } from '../../support/scenario.ts';
 import type { ShardHarness } from '../../support/shard-harness.ts';
 
-function types(step: InitiatorStep): number[] | string {
+function types(step: HandshakeStep): number[] | string {
   return step.kind === 'send' ? step.packets.map(typeOf) : step.kind;
 }
 
@@ -16,9 +17,9 @@ function error(index: number, code: 1 | 2 | 3 | 4, unixMs = 1_764_583_200_000): 
 }
 
 /** Seconds until each repeat, what is repeated, and the end. */
-function runOut(harness: ShardHarness, initiator: Initiator): { waits: number[]; steps: InitiatorStep[] } {
+function runOut(harness: ShardHarness, initiator: Initiator): { waits: number[]; steps: HandshakeStep[] } {
   const waits: number[] = [];
-  const steps: InitiatorStep[] = [];
+  const steps: HandshakeStep[] = [];
   for (let i = 0; i < 10; i++) {
     const next = initiator.nextTickMs();
     if (next === Number.POSITIVE_INFINITY || steps.at(-1)?.kind === 'failed') break;

@@ -1,9 +1,10 @@
 /** `negative_client` of lp2.json: what a client refuses, and that it then still takes the true message. */
 import type { ExecutionContext } from 'ava';
+import type { HandshakeStep } from '../../../../src/lp/client-session.ts';
 import type { CryptoProvider } from '../../../../src/lp/crypto/provider.ts';
-import type { InitiatorStep } from '../../../../src/lp/v2/initiator.ts';
 import { ownPlace, Transport } from '../../../../src/lp/v2/transport.ts';
 import { contentOf } from '../../../../src/lp/wire/packet.ts';
+import { startedRekey } from '../../../support/handshake.ts';
 import { seededRandom } from '../../../support/seeded-random.ts';
 import { toHex, type VectorReader } from '../../../support/vectors.ts';
 import { announcementOf, coinsOf, kk1Path, startTime } from './inputs.ts';
@@ -12,7 +13,7 @@ import { initiatorOf, sent } from './suites.ts';
 
 type Test = ExecutionContext;
 
-function refusal(step: InitiatorStep): string {
+function refusal(step: HandshakeStep): string {
   if (step.kind === 'drop') return step.reason;
   if (step.kind !== 'failed') return step.kind;
   return step.failure.reason === 'kem_key' ? step.failure.refusal : step.failure.reason;
@@ -66,9 +67,9 @@ export function checkKk2Refusals(t: Test, v: VectorReader, crypto: CryptoProvide
     const name = c.text('name');
     const kk1Content = c.hex('client_sent_kk1_content');
     const kem = kk1Content.length > 100;
-    const client = clientFamily(v, crypto);
+    const client = clientFamily(v, crypto, seededRandom(kk1Draws(v, kem)));
     const { harness } = establishedGateway(v, crypto, kk2Draws(kem ? withKem : first));
-    const kk1 = client.startRekey(kem, seededRandom(kk1Draws(v, kem)), harness.now)!;
+    const kk1 = startedRekey(client, kem, harness.now)!;
     t.is(toHex(contentAtGateway(v, crypto, kk1)), toHex(kk1Content), name);
     harness.packet(kk1);
     const { kind }: { kind: string } = client.receive(c.hex('packet'), harness.now);

@@ -1,8 +1,9 @@
 /** `suites.*` of lp2.json: KEM, key transfer, the key schedule step by step, and both roles byte for byte. */
 import type { ExecutionContext } from 'ava';
+import type { HandshakeStep } from '../../../../src/lp/client-session.ts';
 import type { SymmetricState } from '../../../../src/lp/crypto/noise.ts';
 import type { CryptoProvider, KemName } from '../../../../src/lp/crypto/provider.ts';
-import { Initiator, type InitiatorStep } from '../../../../src/lp/v2/initiator.ts';
+import { Initiator } from '../../../../src/lp/v2/initiator.ts';
 import { encodeKemBody, type KemAnnouncement, signedKemMessage } from '../../../../src/lp/v2/kem-key.ts';
 import { handshakePrologue, handshakePsk, handshakeRoot, sessionSecrets } from '../../../../src/lp/v2/key-schedule.ts';
 import { XkInitiator, XkResponder } from '../../../../src/lp/v2/noise-xk.ts';
@@ -164,7 +165,7 @@ export function initiatorOf(
   return { initiator, random, now };
 }
 
-export function sent(step: InitiatorStep): string[] {
+export function sent(step: HandshakeStep): string[] {
   return step.kind === 'send' ? step.packets.map(toHex) : [step.kind];
 }
 
@@ -225,7 +226,7 @@ function walkHandshake(
     t.fail(established.kind);
     return;
   }
-  t.is(established.family.index, v.number('h2.session_index'));
+  t.is(established.session.index, v.number('h2.session_index'));
   const { received } = established;
   if (received.kind === 'frame') t.is(toHex(received.bytes), toHex(earlyFrame));
   else t.is(received.kind, 'opened');

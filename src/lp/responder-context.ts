@@ -1,9 +1,9 @@
 /**
  * What all records and sessions of a shard share: keys, limits of time, and the shard's allocators.
  */
-import type { CryptoProvider, RandomSource } from '../crypto/provider.ts';
-import type { KemKeyRing } from './kem-key.ts';
-import type { TransportPlace } from './transport.ts';
+import type { CryptoProvider, RandomSource } from './crypto/provider.ts';
+import type { KemKeyRing } from './v2/kem-key.ts';
+import type { TransportPlace } from './v2/transport.ts';
 
 export interface ResponderIdentity {
   readonly ed25519Public: Uint8Array;
@@ -33,8 +33,15 @@ export const DEFAULT_LIFETIMES: Lifetimes = {
   rekeyAfterMs: 3_600_000,
 };
 
-export const MIN_VERSION = 2;
+/** The highest protocol version; the lowest is configuration. */
 export const MAX_VERSION = 2;
+
+/** What LP1 needs besides; only where it is admitted. */
+export interface Lp1Context {
+  /** LP1's KKT signs every response with the identity itself. */
+  readonly ed25519Seed: Uint8Array;
+  readonly sessionIdleMs: number;
+}
 
 export interface ResponderContext {
   readonly crypto: CryptoProvider;
@@ -42,9 +49,20 @@ export interface ResponderContext {
   readonly identity: ResponderIdentity;
   readonly kemKeys: KemKeyRing;
   readonly lifetimes: Lifetimes;
+  readonly lp1: Lp1Context | undefined;
+  /** The lowest version that is spoken here, for hints. */
+  readonly minVersion: number;
   /** A free session index of this shard (§3), reserved until `freeIndex`; `undefined` when the shard has no place. */
   allocateIndex(): number | undefined;
   freeIndex(index: number): void;
+  /** Reserves an index that a client proposes; false when this shard has it already, or no place. */
+  claimIndex(index: number): boolean;
+  /** Takes a claim back that was told to nobody. */
+  unclaimIndex(index: number): void;
+  /** Whether a record, session or reservation of this shard has the index. */
+  hasIndex(index: number): boolean;
+  /** A claimed index is a session's from now on, and its packets are. */
+  indexLives(index: number): void;
   /** Zero bytes for a session's transport. */
   allocatePlace(): TransportPlace;
   releasePlace(place: TransportPlace): void;

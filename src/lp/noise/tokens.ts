@@ -1,5 +1,5 @@
 /**
- * The tokens of Noise messages that both patterns of LP2 use. In a psk pattern every `e` is also MixKey'd.
+ * The tokens of Noise messages that all patterns here use. In a psk pattern every `e` is also MixKey'd.
  */
 import type { SymmetricState } from '../crypto/noise.ts';
 import type { CryptoProvider } from '../crypto/provider.ts';
@@ -7,7 +7,7 @@ import type { CryptoProvider } from '../crypto/provider.ts';
 export const DH_LENGTH = 32;
 export const TAG_LENGTH = 16;
 
-/** `e` in a psk pattern; a DH token follows in every message of both patterns. */
+/** `e` in a psk pattern; a DH token follows in every message of every pattern here. */
 export function mixEphemeral(symmetric: SymmetricState, publicKey: Uint8Array): void {
   symmetric.mixHash(publicKey);
   symmetric.mixChainingKey(publicKey);

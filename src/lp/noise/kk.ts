@@ -1,11 +1,11 @@
 /**
- * `Noise_KKpsk0_25519_ChaChaPoly_SHA256` (lp2.md §6): the handshake of a subsession. Pre-messages are the initiator's and
+ * `Noise_KKpsk0_25519_ChaChaPoly_SHA256` (lp2.md §6, lp1.md §6.4): the handshake of a subsession. Pre-messages are the initiator's and
  * the responder's static key of the first handshake.
  */
 import { SymmetricState } from '../crypto/noise.ts';
 import type { CryptoProvider } from '../crypto/provider.ts';
 import { ascii, concat } from '../wire/bytes.ts';
-import { DH_LENGTH, mixDh, mixEphemeral, TAG_LENGTH } from './noise-tokens.ts';
+import { DH_LENGTH, mixDh, mixEphemeral, TAG_LENGTH } from './tokens.ts';
 
 const PROTOCOL_NAME = ascii('Noise_KKpsk0_25519_ChaChaPoly_SHA256');
 

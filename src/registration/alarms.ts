@@ -1,8 +1,8 @@
 /**
  * Which part of the registrar cannot do its work now. An alarm rises with the first failure and falls when the part has
- * shown that it works again, so that the operator hears of each change once, not of each request (registration.md, rule 9).
+ * shown that it works again (the pool: has a free address), so that the operator hears of each change once, not of each request (registration.md, rule 9).
  */
-export const ALARM_PARTS = ['store', 'wireguard'] as const;
+export const ALARM_PARTS = ['store', 'wireguard', 'pool'] as const;
 export type AlarmPart = (typeof ALARM_PARTS)[number];
 
 export interface Alarm {

@@ -126,6 +126,7 @@ export class RegistrarWorker {
     const answers = this.#answers;
     if (answers.length === 0) return;
     this.#answers = [];
+    this.#watchPool();
     const idle = this.#opened().status().queueLength === 0;
     this.#post({ kind: 'answers', ...packAnswers(answers), ...(idle && { snapshot: this.#snapshot() }) });
   }
@@ -142,6 +143,7 @@ export class RegistrarWorker {
       this.#clear('store');
       this.#clear('wireguard');
     }
+    this.#watchPool();
     this.#sweeping = false;
     this.#post({ kind: 'swept', snapshot: this.#snapshot() });
   }
@@ -193,6 +195,19 @@ export class RegistrarWorker {
     }
     this.#faults += 1;
     const alarm = { part: kind, since: this.#now(), ...crossed(error) };
+    if (this.#alarms.raise(alarm)) this.#tell({ kind: 'alarm', alarm });
+  }
+
+  /** Clients are told to come back, which only the operator can make worth while. */
+  #watchPool(): void {
+    const { ipv4, ipv6 } = this.#opened().status().leases;
+    if (ipv4.free > 0 && ipv6.free > 0) {
+      this.#clear('pool');
+      return;
+    }
+    const dry = ipv4.free === 0 ? 'ipv4_pool' : 'ipv6_pool';
+    const message = `registration.${dry} has no free address; enlarge it, or wait until registrations end`;
+    const alarm = { part: 'pool', since: this.#now(), code: 'POOL_EXHAUSTED', message } as const;
     if (this.#alarms.raise(alarm)) this.#tell({ kind: 'alarm', alarm });
   }
 

@@ -82,7 +82,8 @@ test('requests of one message are answered by one message, by their numbers, wit
   const names = ['a', 'b', 'c'];
   const message = requestsOf([...names.map((name) => client(name).register()), client('d').balance()]);
   const answers = await ask(message, 'answers');
-  const outcomes = unpackAnswers(answers);
+  // Those of different names come in any order.
+  const outcomes = unpackAnswers(answers).toSorted((x, y) => x.id - y.id);
   t.deepEqual(
     outcomes.map(({ id, outcome }) => [id, statusOf(outcome)]),
     [
@@ -198,6 +199,20 @@ test('a store that takes no write keeps its alarm, though it can be read', async
   t.is((await ask({ kind: 'sweep' }, 'swept')).snapshot.alarms.length, 1);
   full = false;
   t.deepEqual((await ask({ kind: 'sweep' }, 'swept')).snapshot.alarms, []);
+});
+
+test('a pool that runs dry answers with a code, raises its alarm, and clears it when an address is free', async (t) => {
+  // The network, broadcast and the gateway's own address leave one.
+  const { ask, open, events } = createWorld({ options: { ...OPTIONS, ipv4: { cidr: '10.9.0.0/30' } } });
+  await open();
+  const status = async (body: RequestBody) =>
+    statusOf(unpackAnswers(await ask(requestsOf([body]), 'answers'))[0]?.outcome);
+  t.is(await status(client('a').register()), 'completed');
+  t.is(await status(client('b').register()), 'pool_exhausted');
+  t.like(events(), [{ kind: 'alarm', alarm: { part: 'pool', code: 'POOL_EXHAUSTED' } }]);
+  t.is(await status(client('a').release()), 'completed');
+  t.deepEqual(events().at(-1), { kind: 'recovered', part: 'pool' });
+  t.is(events().length, 2);
 });
 
 test('a WireGuard interface that is gone raises its alarm, and the sweep that sets the peers clears it', async (t) => {

@@ -4,11 +4,13 @@
  * nothing behind. Time's own changes cannot be taken back: there the peer is repaired later (registration.md, rules 2, 5).
  * Before time takes a peer away its counters are read, so that the last interval is not free; a release forfeits the
  * balance, so there is nothing to charge.
+ *
+ * Changes of different names may overlap; those of one name must not, and a sweep runs alone (name-queues.ts).
  */
 import type { RegistrationMode, RegistrationName } from '../lp/wire/registration-body.ts';
 import type { TunnelLeases } from './leases.ts';
 import { Metering } from './metering.ts';
-import { Peers, tunnelOf, wipeKey } from './peers.ts';
+import { Peers, type RegistrationSource, tunnelOf, wipeKey } from './peers.ts';
 import {
   dueAt,
   NO_TRANSFER,
@@ -39,6 +41,18 @@ export interface Change {
   readonly token?: SpentToken;
 }
 
+export interface Finding {
+  readonly now: number;
+  readonly scope: DisposableStack;
+  /** No other change is under way. */
+  readonly alone: boolean;
+}
+
+/** Whoever gets it asks again, alone. */
+export class ReadingDueError extends Error {
+  override readonly name = 'ReadingDueError';
+}
+
 export interface LedgerDependencies {
   readonly store: RegistrationStore;
   readonly wireguard: WireGuardBackend;
@@ -54,7 +68,7 @@ export class Ledger {
   readonly #peers: Peers;
   readonly #metering: Metering;
   #counts = noCounts();
-  #restored = false;
+  #restored: Promise<void> | undefined;
   #forgetTokensAt = 0;
 
   constructor(dependencies: LedgerDependencies) {
@@ -76,8 +90,15 @@ export class Ledger {
   }
 
   /** Takes over leases and counts of what the store has from before; peers follow with the first sweep. Once is enough. */
-  async restore(): Promise<void> {
-    if (this.#restored) return;
+  restore(): Promise<void> {
+    this.#restored ??= this.#restore().catch((error: unknown) => {
+      this.#restored = undefined;
+      throw error;
+    });
+    return this.#restored;
+  }
+
+  async #restore(): Promise<void> {
     const counts = noCounts();
     for await (const registration of this.#store.registrations()) {
       if (registration.mode === 'dvpn') this.#leases.allocate(registration.addresses);
@@ -85,7 +106,6 @@ export class Ledger {
       wipeKey(registration);
     }
     this.#counts = counts;
-    this.#restored = true;
   }
 
   /** The WireGuard interface has come back without its peers: the next repair sets all of them. */
@@ -93,11 +113,15 @@ export class Ledger {
     this.#peers.doubtAll();
   }
 
-  /** The registration as it stands at `now`; its preshared key is wiped with `scope`. */
-  async find(name: RegistrationName, now: number, scope: DisposableStack): Promise<Registration | undefined> {
+  /**
+   * The registration as it stands at `now`; its preshared key is wiped with `scope`. Throws ReadingDueError where the counters
+   * have to be read first and the caller does not run alone: then nothing has changed.
+   */
+  async find(name: RegistrationName, { now, scope, alone }: Finding): Promise<Registration | undefined> {
     const get = async () => keep(scope, await this.#store.transaction((tx) => tx.get(name)));
     let found = await get();
     if (found !== undefined && endsUnread(found, now) && !this.#metering.isFresh(now)) {
+      if (!alone) throw new ReadingDueError();
       await this.#readIfPossible(now);
       found = await get();
     }
@@ -203,7 +227,7 @@ export class Ledger {
       return;
     }
     // The failed call may have half happened; what cannot be undone at once waits for the sweep.
-    await this.#repairPeers().catch(() => undefined);
+    if (either !== undefined) await this.#peers.repairOne(either, this.#source).catch(() => undefined);
   }
 
   #settle(before: Registration | undefined, after: Registration | undefined): void {
@@ -238,10 +262,14 @@ export class Ledger {
   }
 
   #repairPeers(): Promise<void> {
-    return this.#peers.repair({
+    return this.#peers.repair(this.#source);
+  }
+
+  get #source(): RegistrationSource {
+    return {
       get: (name) => this.#store.transaction((tx) => tx.get(name)),
       all: () => this.#store.registrations(),
-    });
+    };
   }
 }
 

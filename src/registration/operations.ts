@@ -1,7 +1,7 @@
 /**
  * The six operations of registration.md on one request that has been decoded. Each is a stage of checks that give a
- * closed code and change nothing, and then one change of the ledger. They run one at a time (serial-queue.ts), so what a
- * stage has read still holds at its change.
+ * closed code and change nothing, and then one change of the ledger. Those of one name run one at a time (name-queues.ts), so
+ * what a stage has read of it still holds at its change; what names share (leases, quotes, numbers) is taken in one turn.
  *
  * Chosen where the specification leaves room: a registration in grace is renewed by quote, register and finalise as by a
  * top-up, at the price of the day; without a price, a top-up with a credential gets `credential_kind` and one without
@@ -45,6 +45,8 @@ export interface Job {
   readonly family: string;
   readonly quotesAllowed: number;
   readonly scope: DisposableStack;
+  /** No other job runs. */
+  readonly alone: boolean;
 }
 
 type Context = Job & { readonly ownerHash: Uint8Array };
@@ -63,6 +65,8 @@ export class Operations {
   readonly #leases: TunnelLeases;
   readonly #verifier: CredentialVerifier;
   readonly #blake3: (message: Uint8Array) => Uint8Array;
+  /** New registrations under way that have no quote: they count against the limit before they stand. */
+  #opening = 0;
 
   constructor(dependencies: OperationsDependencies) {
     this.#settings = dependencies.settings;
@@ -98,17 +102,24 @@ export class Operations {
     if (!this.#settings.modes.includes(enrolment.mode)) return failed('mode_not_offered');
     if (this.#isBadKey(enrolment)) return failed('bad_key');
     const offer = this.#verifier.offer(enrolment.mode);
-    const standing = await this.#ledger.find(enrolment, context.now, context.scope);
+    const standing = await this.#ledger.find(enrolment, context);
     if (standing !== undefined) return this.#enrolAgain(standing, request, offer, context);
     const quote = this.#quotes.get(enrolment, context.now);
     if (quote !== undefined && !ownsRegistration(quote, context.ownerHash)) return failed('not_owner');
-    if (quote === undefined && this.#ledger.size + this.#quotes.size >= this.#settings.registrationsLimit) {
-      return failed('limit_reached', this.#retryAfterQuotes(context.now));
+    if (quote === undefined && this.#isFull) return failed('limit_reached', this.#retryAfterQuotes(context.now));
+    if (offer.kind !== 'free' && request.op === 'quote') return this.#quote(enrolment, offer, context);
+    const counted = quote === undefined ? 1 : 0;
+    this.#opening += counted;
+    try {
+      if (offer.kind === 'free') return await this.#open(enrolment, { grant: this.#settings.grant }, context);
+      return await this.#openPaid(enrolment, request.op === 'register' ? request.credential : undefined, context);
+    } finally {
+      this.#opening -= counted;
     }
-    if (offer.kind === 'free') return this.#open(enrolment, { grant: this.#settings.grant }, context);
-    return request.op === 'quote'
-      ? this.#quote(enrolment, offer, context)
-      : this.#openPaid(enrolment, request.credential, context);
+  }
+
+  get #isFull(): boolean {
+    return this.#ledger.size + this.#quotes.size + this.#opening >= this.#settings.registrationsLimit;
   }
 
   /** Rule 1: no charge while it stands; the preshared key is replaced in place. */
@@ -129,7 +140,7 @@ export class Operations {
   }
 
   /** Holds addresses for a new name, or returns what is held for it. */
-  async #quote(enrolment: Enrolment, offer: PricedOffer, context: Context): Promise<AnswerBody> {
+  #quote(enrolment: Enrolment, offer: PricedOffer, context: Context): AnswerBody {
     const standing = this.#quotes.get(enrolment, context.now);
     if (standing !== undefined) {
       if (enrolment.mode === 'dvpn') this.#quotes.replaceKey(standing, new PresharedKey(enrolment.presharedKey));
@@ -154,7 +165,7 @@ export class Operations {
   }
 
   async #finalise(name: RegistrationName, credential: Credential | undefined, context: Context): Promise<AnswerBody> {
-    const standing = await this.#ledger.find(name, context.now, context.scope);
+    const standing = await this.#ledger.find(name, context);
     if (standing !== undefined) {
       if (!ownsRegistration(standing, context.ownerHash)) return failed('not_owner');
       if (standing.phase.kind === 'active') return completed(this.#settings, standing);
@@ -179,7 +190,7 @@ export class Operations {
     context: Context,
     act: (standing: Registration) => Promise<AnswerBody>,
   ): Promise<AnswerBody> {
-    const standing = await this.#ledger.find(name, context.now, context.scope);
+    const standing = await this.#ledger.find(name, context);
     return standing !== undefined && ownsRegistration(standing, context.ownerHash)
       ? act(standing)
       : failed('not_owner');

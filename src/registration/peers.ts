@@ -74,16 +74,20 @@ export class Peers {
   /** Makes every peer in doubt what the store says. Rejects at the first that WireGuard does not take; the rest stay in doubt. */
   async repair(source: RegistrationSource): Promise<void> {
     if (this.#allUnsettled) await this.#resync(source);
-    for (const [key, name] of this.#unsettled) {
-      const registration = await source.get(name);
-      const tunnel = tunnelOf(registration);
-      try {
-        await (tunnel === undefined ? this.#wireguard.remove(name.wgPublicKey) : this.#upsert(tunnel));
-      } finally {
-        wipeKey(registration);
-      }
-      this.#unsettled.delete(key);
+    for (const name of this.#unsettled.values()) await this.repairOne(name, source);
+  }
+
+  /** The same for this name alone. Nothing else may change it meanwhile. */
+  async repairOne(name: RegistrationName, source: Pick<RegistrationSource, 'get'>): Promise<void> {
+    if (name.mode !== 'dvpn') return;
+    const registration = await source.get(name);
+    const tunnel = tunnelOf(registration);
+    try {
+      await (tunnel === undefined ? this.#wireguard.remove(name.wgPublicKey) : this.#upsert(tunnel));
+    } finally {
+      wipeKey(registration);
     }
+    this.#unsettled.delete(nameKey(name));
   }
 
   /** Peers that are refused stay in doubt, and do not hold up the rest. */

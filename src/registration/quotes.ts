@@ -27,6 +27,7 @@ export class Quotes {
   readonly #quotes = new Map<string, Quote>();
   readonly #bySource = new Map<string, number>();
   readonly #byFamily = new Map<string, number>();
+  readonly #inUse = new Set<string>();
   readonly #onExpired: (quote: Quote) => void;
 
   /** `onExpired` frees the addresses; the preshared key is wiped here. */
@@ -76,6 +77,13 @@ export class Quotes {
     quote.tunnel?.presharedKey.wipe();
   }
 
+  /** Until the result is disposed the quote of this name, if there is one, does not expire: somebody works with it. One at a time. */
+  use(name: RegistrationName): Disposable {
+    const key = nameKey(name);
+    this.#inUse.add(key);
+    return { [Symbol.dispose]: () => this.#inUse.delete(key) };
+  }
+
   /** Unix seconds at which the next quote expires. */
   nextExpiry(): number | undefined {
     for (const quote of this.#quotes.values()) return quote.heldUntil;
@@ -83,9 +91,9 @@ export class Quotes {
   }
 
   expire(now: number): void {
-    for (const quote of this.#quotes.values()) {
+    for (const [key, quote] of this.#quotes) {
       if (quote.heldUntil > now) return;
-      this.#drop(quote);
+      if (!this.#inUse.has(key)) this.#drop(quote);
     }
   }
 

@@ -1,7 +1,7 @@
 /**
- * The registrar: hostile bodies in, answers out (registration.md). Requests and sweeps run one at a time in the order in
- * which they came; the queue is bounded, and whatever goes wrong in one request becomes its own answer. It has no timers:
- * the gateway calls `sweep` on its tick, and what has run out counts as ended at every lookup.
+ * The registrar: hostile bodies in, answers out (registration.md). Requests of one name run one at a time in the order in
+ * which they came, those of different names beside each other, a sweep alone; the queue is bounded, and whatever goes wrong
+ * in one request becomes its own answer. It has no timers: the gateway calls `sweep` on its tick, and what has run out counts as ended at every lookup.
  */
 import type { RandomSource } from '../lp/crypto/provider.ts';
 import {
@@ -10,17 +10,19 @@ import {
   encodeAnswer,
   type MalformedBody,
   type RegistrationCode,
+  type RegistrationName,
   type RegistrationOp,
+  type RequestBody,
 } from '../lp/wire/registration-body.ts';
 import { failed } from './answers.ts';
 import type { CredentialVerifier } from './credentials/verifier.ts';
 import { AddressPool, type LeaseCounts, TunnelLeases } from './leases.ts';
-import { Ledger, type RegistrationCounts } from './ledger.ts';
+import { Ledger, ReadingDueError, type RegistrationCounts } from './ledger.ts';
+import { NameQueues } from './name-queues.ts';
 import { Operations } from './operations.ts';
 import { checkOptions, type RegistrarOptions } from './options.ts';
 import { Quotes } from './quotes.ts';
-import { SerialQueue } from './serial-queue.ts';
-import { type RegistrationStore, StoreError } from './store/store.ts';
+import { nameKey, type RegistrationStore, StoreError } from './store/store.ts';
 import { type WireGuardBackend, WireGuardError } from './wireguard/backend.ts';
 
 export type { RegistrarOptions } from './options.ts';
@@ -104,7 +106,7 @@ export function createRegistrar(options: RegistrarOptions, dependencies: Registr
 
 class LocalRegistrar implements Registrar {
   readonly #dependencies: RegistrarDependencies;
-  readonly #queue: SerialQueue;
+  readonly #queues: NameQueues;
   readonly #leases: TunnelLeases;
   readonly #quotes: Quotes;
   readonly #ledger: Ledger;
@@ -122,7 +124,7 @@ class LocalRegistrar implements Registrar {
     );
     const { graceSeconds, meteringSeconds } = settings;
     this.#dependencies = dependencies;
-    this.#queue = new SerialQueue(settings.queueLength);
+    this.#queues = new NameQueues(settings.queueLength);
     this.#leases = leases;
     this.#quotes = new Quotes((quote) => quote.tunnel && leases.releaseHeld(quote.tunnel.addresses));
     this.#ledger = new Ledger({ store, wireguard, leases, graceSeconds, meteringSeconds });
@@ -141,14 +143,29 @@ class LocalRegistrar implements Registrar {
       this.#count('unknown', 'unavailable');
       return { kind: 'failure', code: 4, text: 'the registrar is closed' };
     }
-    const queued = this.#queue.run(() => this.#handleNow(request));
-    return queued ?? this.#answer('unknown', failed('try_later', RETRY_QUEUE_S));
+    if (this.#queues.isFull) return this.#answer('unknown', failed('try_later', RETRY_QUEUE_S));
+    const decoded = decodeRequest(request.body);
+    if (decoded.kind === 'malformed') {
+      this.#count('unknown', 'malformed');
+      return { kind: 'failure', code: 1, text: malformedText(decoded) };
+    }
+    const body = decoded.value;
+    const name = nameOf(body);
+    const { answered } = await this.#queues.run(nameKey(name), async () => {
+      const outcome = await this.#handleNow(body, name, request, false);
+      if (outcome !== 'reading_due') return { answered: outcome };
+      // Queued before this job ends, so that whoever waits for all of them waits for this one, too.
+      return { answered: this.#queues.runExclusive(() => this.#handleNow(body, name, request, true)) };
+    });
+    const outcome = await answered;
+    if (outcome === 'reading_due') throw new Error('assertion: whoever runs alone may read');
+    return outcome;
   }
 
   sweep(): Promise<void> {
     if (this.#closed) return Promise.resolve();
-    this.#sweeping ??= this.#queue
-      .runUnbounded(() => this.#sweepNow())
+    this.#sweeping ??= this.#queues
+      .runExclusive(() => this.#sweepNow())
       .finally(() => {
         this.#sweeping = undefined;
       });
@@ -166,32 +183,33 @@ class LocalRegistrar implements Registrar {
       registrations: { dvpn: { ...dvpn }, mixnet: { ...mixnet } },
       quotes: this.#quotes.size,
       leases: this.#leases.counts(),
-      queueLength: this.#queue.length,
+      queueLength: this.#queues.length,
       outcomes: [...this.#outcomes.values()].map((entry) => ({ ...entry })),
     };
   }
 
   async close(): Promise<void> {
     this.#closed = true;
-    await this.#queue.idle();
+    while (this.#queues.length > 0) await this.#queues.idle();
     this.#quotes.clear();
   }
 
-  async #handleNow(request: RegistrationRequest): Promise<RegistrationOutcome> {
-    const decoded = decodeRequest(request.body);
-    if (decoded.kind === 'malformed') {
-      this.#count('unknown', 'malformed');
-      return { kind: 'failure', code: 1, text: malformedText(decoded) };
-    }
-    const { op } = decoded.value;
+  async #handleNow(
+    body: RequestBody,
+    name: RegistrationName,
+    { source, family, quotesAllowed }: RegistrationRequest,
+    alone: boolean,
+  ): Promise<RegistrationOutcome | 'reading_due'> {
+    const { op } = body;
     try {
       using scope = new DisposableStack();
-      const { source, family, quotesAllowed } = request;
-      const now = this.#dependencies.now();
       await this.#ledger.restore();
+      const now = this.#dependencies.now();
       this.#quotes.expire(now);
-      return this.#answer(op, await this.#operations.run(decoded.value, { now, source, family, quotesAllowed, scope }));
+      scope.use(this.#quotes.use(name));
+      return this.#answer(op, await this.#operations.run(body, { now, source, family, quotesAllowed, scope, alone }));
     } catch (error) {
+      if (error instanceof ReadingDueError) return 'reading_due';
       const kind = this.#report(op, error);
       return this.#answer(op, kind === 'internal' ? failed('internal') : failed('try_later', RETRY_FAULT_S));
     }
@@ -227,6 +245,10 @@ class LocalRegistrar implements Registrar {
     if (entry === undefined) this.#outcomes.set(key, { op, outcome, count: 1 });
     else entry.count += 1;
   }
+}
+
+function nameOf(body: RequestBody): RegistrationName {
+  return 'name' in body ? body.name : body.enrolment;
 }
 
 /** Names only what the specification names: the peer's own text goes nowhere. */

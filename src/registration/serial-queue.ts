@@ -1,6 +1,6 @@
 /**
  * Runs jobs one after the other in the order in which they came. At most `bound` are queued or running; one that fails
- * does not touch the next. It is what makes the registrar the one owner of its tables (design: one actor).
+ * does not touch the next. For what has one owner and no names to tell apart: see name-queues.ts for what has.
  */
 export class SerialQueue {
   readonly #bound: number;

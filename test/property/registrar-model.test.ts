@@ -30,14 +30,18 @@ const MUST_BE_SEEN = [
   ],
 ];
 
-async function walk(worlds: number, openStore: World['openStore']): Promise<ReadonlyMap<string, number>> {
+async function walk(
+  worlds: number,
+  steps: number,
+  openStore: World['openStore'],
+): Promise<ReadonlyMap<string, number>> {
   const seen = new Map<string, number>();
   for (let n = 0; n < worlds; n++) {
     const seed = SEED + n;
     const world = await RegistrarWorld.create({ prng: new Prng(seed), openStore });
     let step = 0;
     try {
-      for (; step < STEPS_PER_WORLD; step++) await world.step();
+      for (; step < steps; step++) await world.step();
       await world.check();
     } catch (cause) {
       const reason = cause instanceof Error ? cause.message : String(cause);
@@ -50,15 +54,15 @@ async function walk(worlds: number, openStore: World['openStore']): Promise<Read
 }
 
 test('every answer and all that is kept is what the model says, with the store in memory', async (t) => {
-  const seen = await walk(runs(4, 60), async (earlier) => earlier ?? createMemoryStore(LIMITS));
+  const seen = await walk(50, STEPS_PER_WORLD, async (earlier) => earlier ?? createMemoryStore(LIMITS));
   for (const what of MUST_BE_SEEN) must((seen.get(what) ?? 0) > 0, `never seen: ${what}`);
   t.pass();
 });
 
-(LONG ? test : test.skip)('… and with the store on disk, which is opened anew after each restart', async (t) => {
+test('… and with the store on disk, which is opened anew after each restart', async (t) => {
   const path = storeDirectory(t);
   let world = 0;
-  const seen = await walk(runs(1, 8), async (earlier) => {
+  const seen = await walk(runs(1, 50), LONG ? STEPS_PER_WORLD : 400, async (earlier) => {
     if (earlier === undefined) world += 1;
     await earlier?.close();
     return openLmdbStore({ path: `${path}-${world}`, ...LIMITS });

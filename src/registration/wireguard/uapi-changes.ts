@@ -9,7 +9,7 @@ import { closedError, tooManyError } from './uapi-errors.ts';
 import type { Epoch, UapiLink } from './uapi-link.ts';
 import { MAX_PEERS_PER_SET, type PeerChange } from './uapi-protocol.ts';
 
-/** Changes that wait. The registrar asks for one after the other; this holds who does not. */
+/** Changes that wait: the registrar asks for one for each of its requests at most, and its queue is shorter. */
 const MAX_WAITING = 4_096;
 
 /** Changes that were refused, and why. Rejects when the interface cannot be reached; then each may stand or not. */

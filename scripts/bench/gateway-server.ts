@@ -1,10 +1,15 @@
 /**
- * Child: a whole gateway with limits out of the way. Argument: shards or "auto". Tells its port and identity, then its CPU times.
+ * Child: a whole gateway with limits out of the way. Arguments: shards or "auto"; `paid` for registrations in a store on disk
+ * that cost a token. Tells its port and identity, and the issuer's private key where it has one; then its CPU times.
  */
 
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { Gateway } from '../../src/gateway/gateway.ts';
 import { startRegistrarThread } from '../../src/gateway/registrar-thread.ts';
 import { startShardThread } from '../../src/gateway/shard-thread.ts';
+import { formatBlindKey, generateBlindKey } from '../../src/issuer/blind-key.ts';
 import { loadProvider } from '../../src/lp/crypto/load.ts';
 import { loadConfig } from '../../src/ops/config/index.ts';
 import { createLogger } from '../../src/ops/log.ts';
@@ -14,7 +19,21 @@ import { systemRandom } from '../../src/system/random.ts';
 import { systemTimers } from '../../src/system/timers.ts';
 import { serve } from './children.ts';
 import { ownCpu } from './cpu.ts';
+import { ISSUER_NAME } from './registrations.ts';
 
+const paid = process.argv[3] === 'paid';
+/** Not in memory: what a commit costs belongs to the figure. */
+const directory = paid ? mkdtempSync(join(tmpdir(), 'lewes-bench-')) : undefined;
+process.once('exit', () => directory !== undefined && rmSync(directory, { recursive: true, force: true }));
+const REGISTRATIONS = paid
+  ? [
+      'store.kind=lmdb',
+      'credentials.kind=privacy-pass',
+      `credentials.issuer=https://${ISSUER_NAME}`,
+      'registration.ipv4_pool=10.0.0.0/12',
+      'registration.registrations=1000000',
+    ]
+  : ['store.kind=memory', 'credentials.kind=none'];
 const loaded = loadConfig({
   file: undefined,
   listen: ['127.0.0.1:0'],
@@ -25,8 +44,7 @@ const loaded = loadConfig({
     'limits.records_per_address=1000000',
     'limits.records=1000000',
     'limits.sessions_per_address=1000000',
-    'store.kind=memory',
-    'credentials.kind=none',
+    ...REGISTRATIONS,
   ],
 });
 if (!loaded.ok) throw new Error(JSON.stringify(loaded.errors));
@@ -45,12 +63,18 @@ const gateway = new Gateway(
     log: createLogger({ level: 'warn' }),
     startShard: (_shard, options) => startShardThread(workerEntry('shard'), { options, crypto: 'auto' }),
     startRegistrar: () => startRegistrarThread(workerEntry('registrar')),
-    storePath: '',
+    storePath: directory === undefined ? '' : join(directory, 'store'),
     wireGuardSecret: () => new Uint8Array(32).fill(1),
   },
 );
+const issuerKey = paid ? await generateBlindKey() : undefined;
+if (issuerKey !== undefined) gateway.setIssuerKeys([{ spki: issuerKey.spki }]);
 await gateway.start();
-serve({ port: gateway.listening[0]?.port, identity: publicKey, crypto: crypto.name }, () => ({
+const facts = { port: gateway.listening[0]?.port, identity: publicKey, crypto: crypto.name };
+serve({ ...facts, ...(issuerKey && { issuerKey: formatBlindKey(issuerKey) }) }, () => ({
   ...ownCpu(process.threadCpuUsage(), (name) => name === 'WorkerThread'),
+  registered: gateway.registrar
+    .status()
+    .outcomes.reduce((sum, { outcome, count }) => sum + (outcome === 'completed' ? count : 0), 0),
   batches: gateway.batches.reduce((sum, batch) => sum + batch.count, 0),
 }));

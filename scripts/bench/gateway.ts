@@ -6,15 +6,17 @@ import { type Child, startChild } from './children.ts';
 import type { CpuTimes } from './cpu.ts';
 import { type Figure, median, us } from './figures.ts';
 
-interface ServerFacts {
+export interface ServerFacts {
   readonly port: number;
   readonly identity?: Uint8Array;
+  /** PEM. */
+  readonly issuerKey?: string;
 }
-interface Load {
+export interface Load {
   readonly seconds: number;
 }
 
-async function cpuOf(server: Child, load: () => Promise<unknown>): Promise<CpuTimes> {
+export async function cpuOf(server: Child, load: () => Promise<unknown>): Promise<CpuTimes> {
   const before = await server.ask<CpuTimes>({});
   await load();
   const after = await server.ask<CpuTimes>({});
@@ -25,11 +27,11 @@ async function cpuOf(server: Child, load: () => Promise<unknown>): Promise<CpuTi
   };
 }
 
-const hexOf = (bytes: Uint8Array | undefined) => Buffer.from(bytes ?? []).toString('hex');
+export const hexOf = (bytes: Uint8Array | undefined) => Buffer.from(bytes ?? []).toString('hex');
 /** Connections at once: a gateway under load. */
-const CONCURRENCY = 128;
+export const CONCURRENCY = 128;
 /** Handshakes before the first round: what is hot is compiled by then. */
-const WARM_UP = 4_000;
+export const WARM_UP = 4_000;
 
 export async function handshakeFigure(rounds: number, count: number): Promise<Figure> {
   const lewes = await startChild<ServerFacts>('gateway-server', ['auto']);

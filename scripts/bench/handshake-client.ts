@@ -1,6 +1,7 @@
 /**
  * Child: opens a connection, handshakes, has 256 bytes echoed and closes, again and again: LP2 or TLS.
- * Arguments: `lp2 PORT IDENTITY-HEX` or `tls PORT`. Request: `{count, concurrency}`.
+ * Arguments: `lp2 PORT IDENTITY-HEX` or `tls PORT`. Request: `{count, concurrency}`; with `{mint, issuerKey}` before it the next
+ * so many handshakes bring a paid registration each in place of the echo.
  */
 import { connect as tlsConnect } from 'node:tls';
 import { loadProvider } from '../../src/lp/crypto/load.ts';
@@ -8,6 +9,7 @@ import type { KemAnnouncement } from '../../src/lp/v2/kem-key.ts';
 import { encodeFrame, KIND } from '../../src/lp/wire/application-frame.ts';
 import { serve } from './children.ts';
 import { handshake } from './lp2-client.ts';
+import { paidRegistrations } from './registrations.ts';
 
 const [kind, port, identity = ''] = process.argv.slice(2);
 const ECHO_BYTES = 256;
@@ -18,9 +20,10 @@ const target = {
   identity: Uint8Array.from(Buffer.from(identity, 'hex')),
 };
 let kemKey: KemAnnouncement | undefined;
+let registrations: Uint8Array[] = [];
 
 async function lp2(): Promise<void> {
-  const done = await handshake(target, kemKey, early);
+  const done = await handshake(target, kemKey, registrations.pop() ?? early);
   kemKey = done.kemKey;
   done.socket.destroy();
   done.family.wipe();
@@ -49,7 +52,16 @@ function tls(): Promise<void> {
 
 const once = kind === 'tls' ? tls : lp2;
 await Promise.resolve();
-serve({}, async ({ count, concurrency }: { count: number; concurrency: number }) => {
+type Request =
+  | { readonly mint: number; readonly issuerKey: string }
+  | { readonly mint?: undefined; readonly count: number; readonly concurrency: number };
+
+serve({}, async (request: Request) => {
+  if (request.mint !== undefined) {
+    registrations = paidRegistrations(request.issuerKey, target.identity, request.mint);
+    return {};
+  }
+  const { count, concurrency } = request;
   const started = performance.now();
   let left = count;
   const worker = async () => {

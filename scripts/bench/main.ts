@@ -1,6 +1,6 @@
 /**
  * `npm run bench`: the table of figures, each against a floor or a peer of the same run. Options: names of figures
- * (responder, responder-lp1, handshake, echo, memory; default all), `--quick`, `--json`. Ends with 0 also when a figure is not reached:
+ * (responder, responder-lp1, handshake, registration, leases, echo, memory; default all), `--quick`, `--json`. Ends with 0 also when a figure is not reached:
  * machines are shared, and the table says so.
  */
 import { parseArgs } from 'node:util';
@@ -8,7 +8,9 @@ import { responderFigure } from './core.ts';
 import { lp1ResponderFigure } from './core-lp1.ts';
 import { type Figure, printFigures } from './figures.ts';
 import { echoFigures, handshakeFigure } from './gateway.ts';
+import { leaseFigure } from './leases.ts';
 import { memoryFigure } from './memory.ts';
+import { registrationFigures } from './registration.ts';
 
 const { values, positionals } = parseArgs({
   options: { quick: { type: 'boolean', default: false }, json: { type: 'boolean', default: false } },
@@ -19,6 +21,8 @@ const BENCHES: Readonly<Record<string, () => Promise<Figure[]>>> = {
   responder: async () => [await responderFigure(quick ? 3 : 7, quick ? 200 : 600)],
   'responder-lp1': async () => [await lp1ResponderFigure(quick ? 5 : 21, 200)],
   handshake: async () => [await handshakeFigure(quick ? 3 : 7, quick ? 1_000 : 3_000)],
+  registration: () => registrationFigures(quick ? 3 : 7, quick ? 1_000 : 3_000),
+  leases: async () => [leaseFigure(quick ? 3 : 7, 200_000)],
   echo: () => echoFigures(quick ? 3 : 7, quick ? 500 : 2_000),
   memory: async () => [await memoryFigure(quick ? 20_000 : 200_000)],
 };

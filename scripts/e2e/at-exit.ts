@@ -22,6 +22,9 @@ function install(): void {
   process.once('exit', () => {
     for (const [command = '', ...args] of [...commands.values()].reverse()) spawnSync(command, args);
   });
-  // ava ends a test file that takes too long with SIGTERM.
+  // ava ends a test file that takes too long with SIGTERM; when ava itself is ended, its channel to the test file is.
   for (const signal of ['SIGTERM', 'SIGHUP'] as const) process.once(signal, () => process.exit(1));
+  process.once('disconnect', () => {
+    if (commands.size > 0) process.exit(1);
+  });
 }

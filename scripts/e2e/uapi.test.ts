@@ -36,13 +36,13 @@ test.serial('peers are added, changed in place and removed', async (t) => {
   const { go, wireguard } = await createWorld(t);
   const [a, b] = [nthPeer(1), nthPeer(2)];
   await Promise.all([wireguard.upsert(a), wireguard.upsert(b)]);
-  t.deepEqual(await peersOf(go), new Map([shown(a), shown(b)]));
+  t.deepEqual(await peersOf(go), mapOf([shown(a), shown(b)]));
   const changed = { ...a, presharedKey: psk('another'), allowedIps: ['10.201.9.9/32'], keepaliveSeconds: 7 };
   await wireguard.upsert(changed);
-  t.deepEqual(await peersOf(go), new Map([shown(changed), shown(b)]));
+  t.deepEqual(await peersOf(go), mapOf([shown(changed), shown(b)]));
   await wireguard.remove(a.publicKey);
   await wireguard.remove(a.publicKey);
-  t.deepEqual(await peersOf(go), new Map([shown(b)]));
+  t.deepEqual(await peersOf(go), mapOf([shown(b)]));
   t.deepEqual(await collect(wireguard), [{ publicKey: Uint8Array.from(b.publicKey), received: 0, sent: 0 }]);
 });
 
@@ -203,12 +203,17 @@ async function countersOf(wireguard: UapiWireGuard, { publicKey }: Peer): Promis
 /** Public key → preshared key, keepalive, allowed IPs, as `wg` shows them. */
 async function peersOf(go: WireGuardGo): Promise<Map<string, string>> {
   const lines = (await go.wg('show', go.name, 'dump')).trim().split('\n').slice(1);
-  return new Map(
-    lines.map((line) => {
+  return mapOf(
+    lines.map((line): [string, string] => {
       const [publicKey = '', presharedKey, , allowedIps = '', , , , keepalive] = line.split('\t');
       return [publicKey, `${presharedKey} ${keepalive} ${allowedIps.split(',').sort().join(',')}`];
     }),
   );
+}
+
+/** wireguard-go tells its peers in any order. */
+function mapOf(peers: readonly (readonly [string, string])[]): Map<string, string> {
+  return new Map(peers.toSorted());
 }
 
 function shown({ publicKey, presharedKey, allowedIps, keepaliveSeconds }: Peer): [string, string] {

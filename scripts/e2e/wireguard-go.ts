@@ -69,7 +69,7 @@ export class WireGuardGo {
     });
     this.#process = child;
     await once(child, 'spawn');
-    atExit(child, ['kill', '-KILL', String(child.pid)]);
+    atExit(child, ['sh', '-c', 'kill -KILL "$0"; rm -f "$1"', String(child.pid), this.socketPath]);
     child.once('exit', () => atExit(child, undefined));
     const deadline = performance.now() + READY_WITHIN_MS;
     while (!(await accepts(this.socketPath))) {

@@ -80,12 +80,12 @@ const jobs = {
     // Without a route it is an error here and no datagram.
     const send = () => socket.send(name, ECHO_PORT, host, () => undefined);
     send();
-    const sending = scope.adopt(setInterval(send, 200), clearInterval);
+    scope.adopt(setInterval(send, 200), clearInterval);
     scope.adopt(
       setTimeout(() => back.resolve(undefined), withinMs),
       clearTimeout,
     );
-    return back.promise.finally(() => clearInterval(sending));
+    return await back.promise;
   },
 
   /** Milliseconds; undefined when the connection was silent for too long. */

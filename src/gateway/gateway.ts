@@ -38,6 +38,7 @@ import {
   REGISTRAR_QUEUE,
   registrarInitOf,
   shardCount,
+  sweepSecondsOf,
 } from './options.ts';
 import { RegistrarHost } from './registrar-host.ts';
 import type { RegistrarThread } from './registrar-thread.ts';
@@ -68,7 +69,6 @@ export interface GatewayDependencies {
 /** lp2.md §7 and design §2: a shard's clock moves with its batches and at least this often. */
 const TICK_MS = 250;
 const CONNECTION_SWEEP_TICKS = 4;
-const REGISTRAR_SWEEP_TICKS = 20;
 const ADMISSION_SWEEP_BUDGET = 2_048;
 const SHARD_START_TIMEOUT_MS = 10_000;
 /** A large store is checked while it is opened. */
@@ -96,6 +96,7 @@ export class Gateway {
   private readonly x25519Secret: Uint8Array;
   /** LP1's handshakes sign and decapsulate with the identity key itself; only where it is admitted. */
   private readonly lp1Seed: Uint8Array | undefined;
+  private readonly sweepTicks: number;
   private fail: (error: Error) => void = () => undefined;
   private cancelTick: CancelTimer = () => undefined;
   private ticks = 0;
@@ -137,6 +138,7 @@ export class Gateway {
       { timers: dependencies.timers },
     );
     this.registrar = this.makeRegistrar(identity);
+    this.sweepTicks = Math.ceil((sweepSecondsOf(config) * 1_000) / TICK_MS);
     this.x25519Secret = crypto.x25519SecretOfEd25519(identity.seed);
     this.lp1Seed = lp1Admitted(config) ? identity.seed.slice() : undefined;
     this.batches = Array.from({ length: shards }, () => ({ count: 0, sumMs: 0, maxMs: 0 }));
@@ -206,7 +208,7 @@ export class Gateway {
       for (const key of this.kemKeys.rotate(this.unixS())) for (const host of this.hosts) host.mailbox.kemKey(key);
       this.registrar.tick();
     }
-    if (this.ticks % REGISTRAR_SWEEP_TICKS === 0) void this.registrar.sweep();
+    if (this.ticks % this.sweepTicks === 0) void this.registrar.sweep();
   }
 
   /** Takes over what can change while it runs: the exits that clients may reach. */

@@ -20,6 +20,8 @@ import type { MailboxLimits } from './mailbox.ts';
 
 const MAX_SHARDS = 64;
 export const REGISTRAR_QUEUE = 1_024;
+/** What has run out counts as ended at every lookup; its peer may stand so much longer. */
+const MAX_SWEEP_S = 5;
 const MAX_SPENT_TOKENS = 1_000_000;
 const QUOTES_PER_SESSION = 4;
 /** An exit closes a silent connection after 300 s; kept ones go well before. */
@@ -35,6 +37,11 @@ export function shardCount(config: Config): number {
 
 export function lp1Admitted({ gateway }: Config): boolean {
   return gateway.min_protocol_version < VERSION_2;
+}
+
+/** Seconds between the registrar's sweeps: at most 5, and such that one comes whenever the counters are to be read. */
+export function sweepSecondsOf({ metering: { interval } }: Config): number {
+  return interval / Math.ceil(interval / MAX_SWEEP_S);
 }
 
 export function lifetimesOf({ lifetimes }: Config): Lifetimes {

@@ -4,6 +4,7 @@
  * lost answer pays with the token that was sent before (purse.ts).
  */
 import { sameBytes } from '../lp/wire/bytes.ts';
+import { keyToBase58 } from '../lp/wire/key-text.ts';
 import { decodeTokenChallenge, encodeTokenChallenge } from '../lp/wire/privacy-pass.ts';
 import type { AnswerBody, RegistrationName } from '../lp/wire/registration-body.ts';
 import { aborted, type Hop, LewesError } from './errors.ts';
@@ -51,7 +52,7 @@ async function buy(
     if (quoted.status === 'completed') purse.bought(purchase);
     if (quoted.status !== 'credential_required') return quoted;
     const challenge = checkedChallenge(quoted, counter);
-    purse.noteIssuer(gatewayText(counter.identity), quoted.issuer);
+    purse.noteIssuer(keyToBase58(counter.identity), quoted.issuer);
     const answer = await purse.pay(purchase, challenge, signal, (credential) =>
       counter.finalise({ ...standingOf(request), credential }),
     );
@@ -71,7 +72,7 @@ export function topupPaid(
   const purse = Purse.of(source);
   const purchase = `topup ${purchaseOf(counter, request)}`;
   const work = async () => {
-    const gateway = gatewayText(counter.identity);
+    const gateway = keyToBase58(counter.identity);
     const issuer = issuerName ?? purse.issuerOf(gateway);
     if (issuer === undefined && !purse.has(purchase)) {
       const message =
@@ -91,7 +92,7 @@ function checkedChallenge({ challenge, issuer, price }: PricedAnswer, { identity
     const message = 'the challenge of the gateway is none of token type 2; update this client, or tell its operator';
     throw paymentError(hop, 'challenge', message);
   }
-  const own = encodeTokenChallenge({ issuerName: issuer, originInfo: gatewayText(identity) });
+  const own = encodeTokenChallenge({ issuerName: issuer, originInfo: keyToBase58(identity) });
   if (!sameBytes(own, challenge)) {
     const message =
       'the gateway asks for a token that is not for itself alone, so none was spent; tell its operator, and do not pay there';
@@ -132,15 +133,5 @@ function standingOf({ owner, ...enrolment }: RegisterRequest): StandingRequest {
 
 function purchaseOf({ identity }: Counter, name: RegistrationName): string {
   const bytes = name.mode === 'dvpn' ? name.wgPublicKey : name.clientId;
-  return `${name.mode} ${Buffer.from(bytes).toString('hex')} at ${gatewayText(identity)}`;
-}
-
-const BASE58 = '123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz';
-
-/** A gateway's identity as challenges have it: base58. */
-function gatewayText(identity: Uint8Array): string {
-  let value = BigInt(`0x${Buffer.from(identity).toString('hex')}`);
-  let text = '';
-  for (; value > 0n; value /= 58n) text = `${BASE58[Number(value % 58n)]}${text}`;
-  return '1'.repeat(identity.findIndex((byte) => byte !== 0)) + text;
+  return `${name.mode} ${Buffer.from(bytes).toString('hex')} at ${keyToBase58(identity)}`;
 }

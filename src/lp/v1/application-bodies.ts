@@ -4,9 +4,6 @@
  * is used (§10-C 30), and no payload reads as two of them. Byte strings of a decoded body are views into the payload.
  */
 import type { ForwardTarget } from '../wire/application-frame.ts';
-import { MAX_PACKET_LENGTH, MIN_PACKET_LENGTH } from '../wire/packet.ts';
-import { type BincodeReader, BincodeWriter, decodeBincode } from './bincode.ts';
-import { readCredential } from './credential.ts';
 import {
   KEY_BASE58_LENGTH,
   KEY_BASE64_LENGTH,
@@ -14,7 +11,10 @@ import {
   keyFromBase64,
   keyToBase58,
   keyToBase64,
-} from './key-text.ts';
+} from '../wire/key-text.ts';
+import { MAX_PACKET_LENGTH, MIN_PACKET_LENGTH } from '../wire/packet.ts';
+import { type BincodeReader, BincodeWriter, decodeBincode } from './bincode.ts';
+import { readCredential } from './credential.ts';
 import {
   formatSocketAddress,
   type IpAddress,

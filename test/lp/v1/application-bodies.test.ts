@@ -13,7 +13,7 @@ import {
   type LpRegistrationResponse,
   type TicketType,
 } from '../../../src/lp/v1/application-bodies.ts';
-import { keyToBase58 } from '../../../src/lp/v1/key-text.ts';
+import { keyToBase58 } from '../../../src/lp/wire/key-text.ts';
 import { mockCredential } from '../../support/lp1-credential.ts';
 import { runs, SEED } from '../../support/property.ts';
 import { bytes as bytesAt, loadVectors, text, toHex } from '../../support/vectors.ts';

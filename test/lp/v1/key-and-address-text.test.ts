@@ -1,8 +1,8 @@
 /** Keys and addresses as LP1's bodies spell them (lp1.md §2.4, §2.6, §2.8): one text for each, and nothing else is read. */
 import test from 'ava';
 import fc from 'fast-check';
-import { keyFromBase58, keyFromBase64, keyToBase58, keyToBase64 } from '../../../src/lp/v1/key-text.ts';
 import { formatSocketAddress, parseSocketAddress } from '../../../src/lp/v1/socket-address.ts';
+import { keyFromBase58, keyFromBase64, keyToBase58, keyToBase64 } from '../../../src/lp/wire/key-text.ts';
 import { decodeBase58, encodeBase58 } from '../../../src/ops/base58.ts';
 import { runs, SEED } from '../../support/property.ts';
 

@@ -1,6 +1,6 @@
 /**
- * Keys of 32 bytes as LP1's bodies spell them: base64 in requests (lp1.md §2.6), base58 in responses (§2.8). Decoding is
- * strict: every key has exactly one text in each, any other text gives `undefined`.
+ * Keys of 32 bytes as texts: base64 in LP1's requests (lp1.md §2.6), base58 in its responses (§2.8) and for a gateway's
+ * identity in challenges (registration.md). Decoding is strict: every key has exactly one text in each, any other text gives `undefined`.
  */
 const KEY_LENGTH = 32;
 const BASE58 = '123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz';

@@ -23,7 +23,8 @@ export function configErrors(issues: readonly z.core.$ZodIssue[], input: unknown
 function pathText(path: readonly PropertyKey[]): string {
   return path.reduce<string>((text, step) => {
     if (typeof step === 'number') return `${text}[${step}]`;
-    return text === '' ? String(step) : `${text}.${String(step)}`;
+    const name = String(step) === '' ? '(empty key)' : String(step);
+    return text === '' ? name : `${text}.${name}`;
   }, '');
 }
 

@@ -25,6 +25,7 @@ export function parseOverride(text: string): Override {
     );
   }
   if (text.length > MAX_LENGTH) return refuse(`--set ${path}`, 'is too long', 'put it into a configuration file');
+  if (path === '') return refuse(`--set ${text.slice(0, 80)}`, 'has no key', 'write --set key=value');
   const steps = path.split('.');
   const [group = '', key = ''] = steps;
   if (steps.length === 1 && namesAt([]).includes(group)) {

@@ -144,7 +144,7 @@ export interface Failure {
 }
 
 const ENCODER = new TextEncoder();
-const DECODER = new TextDecoder('utf-8', { fatal: true });
+const DECODER = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 const MAX_FAILURE_TEXT_BYTES = 256;
 
 export function encodeFailure(failure: Failure): Uint8Array {

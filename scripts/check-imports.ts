@@ -37,6 +37,8 @@ const ROOMS: Readonly<Record<string, Rule>> = {
   // A shard gets clock and randomness as arguments; workers/ does the wiring.
   'src/shard/': { imports: ['src/lp/'], builtins: [...SHARD_FORBIDDEN, 'crypto'] },
   'src/client/': { imports: ['src/lp/', 'src/system/'] },
+  // The load generator drives the protocol's cores itself; of the client library it takes tokens, targets and error texts.
+  'src/load/': { imports: ['src/lp/', 'src/client/', 'src/system/'] },
   // Of the protocol, the registrar needs the formats, drop reasons and primitives, not the handshakes.
   'src/registration/': { imports: ['src/lp/', 'src/system/'], except: ['src/lp/v1/', 'src/lp/v2/', 'src/lp/nym/'] },
   // The issuer needs the formats and its operator's files; whoever verifies its tokens is no concern of its.
@@ -46,7 +48,7 @@ const ROOMS: Readonly<Record<string, Rule>> = {
   // Clock and randomness fill the shapes that the protocol asks for.
   'src/system/': { imports: ['src/lp/time.ts', 'src/lp/crypto/provider.ts'] },
   'src/cli/': { imports: ['src/'] },
-  'workers/': { imports: ['src/shard/', 'src/lp/', 'src/system/', 'src/registration/'] },
+  'workers/': { imports: ['src/shard/', 'src/lp/', 'src/system/', 'src/registration/', 'src/load/'] },
   // Tools and tests may import everything; they are here for the cycles.
   'scripts/': { imports: ['src/', 'workers/', 'bin/', 'test/'] },
   'test/': { imports: ['src/', 'workers/', 'bin/', 'scripts/'] },

@@ -14,6 +14,7 @@ interface CommandModule {
 const COMMANDS: Readonly<Record<string, () => Promise<CommandModule>>> = {
   gateway: () => import('./gateway.ts'),
   probe: () => import('./probe.ts'),
+  load: () => import('./load.ts'),
   localnet: () => import('./localnet.ts'),
   status: () => import('./status.ts'),
   issuer: () => import('./issuer.ts'),

@@ -1,0 +1,101 @@
+/**
+ * Packets over one TCP connection. All connections of a thread read into one buffer, since a read is used up within its
+ * call. Invariant: a socket that is let go of is gone within LINGER_MS, and counts as a connection until then.
+ */
+import { connect, type Socket } from 'node:net';
+import type { Now } from '../lp/time.ts';
+import { encodeFrames, FrameCutter, type Framing } from '../lp/wire/framing.ts';
+import { connectionLost, systemFailure } from './failure.ts';
+import type { LoadTarget } from './plan.ts';
+import type { Wire, WireHandlers } from './wire.ts';
+import type { Timed, World } from './world.ts';
+
+/** Gateways end their side at once; it takes longer only where packets are lost. */
+const LINGER_MS = 2_000;
+const NEVER = Number.POSITIVE_INFINITY;
+const READ_BUFFER = new Uint8Array(new ArrayBuffer(65_536));
+
+export class TcpWire implements Wire, Timed {
+  handlers: WireHandlers;
+  dueMs = NEVER;
+  readonly #world: World;
+  readonly #socket: Socket;
+  readonly #framing: Framing;
+  readonly #cutter: FrameCutter;
+  #over = false;
+  #error: NodeJS.ErrnoException | undefined;
+
+  /** Connects; what is sent meanwhile waits. */
+  constructor(world: World, { host, port }: LoadTarget, source: string | undefined, handlers: WireHandlers) {
+    this.#world = world;
+    this.handlers = handlers;
+    this.#framing = world.traits.framing;
+    this.#cutter = new FrameCutter({ admit: () => true, packet: (packet) => this.#packet(packet) }, this.#framing);
+    world.gauges.connections++;
+    const socket = connect({
+      host,
+      port,
+      noDelay: true,
+      ...(source !== undefined && { localAddress: source }),
+      onread: { buffer: READ_BUFFER, callback: (length) => this.#read(length) },
+    });
+    this.#socket = socket;
+    socket.on('error', (error) => {
+      this.#error = error;
+    });
+    socket.once('end', () => this.#ended());
+    socket.once('close', () => {
+      world.gauges.connections--;
+      world.due.delete(this);
+      this.#ended();
+    });
+  }
+
+  send(packets: readonly Uint8Array[]): void {
+    if (!this.#over && packets.length > 0) this.#socket.write(encodeFrames(this.#framing, packets));
+  }
+
+  finish(last: Uint8Array | undefined): void {
+    if (this.#over) return;
+    this.#over = true;
+    if (last === undefined) this.#socket.end();
+    else this.#socket.end(encodeFrames(this.#framing, [last]));
+    this.dueMs = this.#world.now().monotonicMs + LINGER_MS;
+    this.#world.due.add(this);
+  }
+
+  destroy(): void {
+    this.#over = true;
+    this.#socket.destroy();
+  }
+
+  due(_now: Now): void {
+    this.#socket.destroy();
+  }
+
+  #read(length: number): boolean {
+    if (!this.#over && !this.#cutter.push(READ_BUFFER.subarray(0, length))) {
+      this.#lose('the gateway sent what is no frame; it is no Lewes gateway, or something is in between', false);
+    }
+    this.#world.afterRead();
+    return true;
+  }
+
+  #packet(packet: Uint8Array): void {
+    if (!this.#over) this.handlers.packet(packet);
+  }
+
+  #ended(): void {
+    if (this.#over) return;
+    if (this.#error === undefined) this.#lose('the gateway closed the connection', true);
+    else {
+      this.destroy();
+      this.handlers.lost(systemFailure(this.#error), false);
+    }
+  }
+
+  #lose(example: string, unanswered: boolean): void {
+    this.destroy();
+    this.handlers.lost(connectionLost(example), unanswered);
+  }
+}

@@ -1,47 +1,46 @@
 /**
  * BLAKE3 derive-key: `KDF(label, m)` of lp2.md, whose context is `"lewes-protocol v2 " + label`, and lp1.md's KDF with a
- * context of its own. Both providers share it. A hasher that has already compressed its context is kept per name; each
- * call copies it into a scratch hasher, which saves that compression and the allocation. A scratch hasher is wiped by its
- * own digest().
+ * context of its own. Both providers share it. The key that a context stands for is computed once and kept by name. What
+ * the protocols derive from fits one chunk (blake3-chunk.ts); noble's hasher takes what is longer.
  */
 
 import { blake3 } from '@noble/hashes/blake3.js';
 import { utf8ToBytes } from '@noble/hashes/utils.js';
+import { CHUNK_LENGTH, contextKey, deriveKeyOfChunk } from './blake3-chunk.ts';
 
 const CONTEXT_PREFIX = 'lewes-protocol v2 ';
 /** Labels and contexts are the specifications', about a dozen each: more means that something variable is used as one. */
 const MAX_NAMES = 64;
 
-type Hasher = ReturnType<typeof blake3.create>;
-interface KeyedHasher {
-  readonly keyed: Hasher;
-  readonly scratch: Hasher;
-}
-
-class ContextHashers {
+class ContextKeys {
   readonly #prefix: string;
-  readonly #hashers = new Map<string, KeyedHasher>();
+  readonly #keys = new Map<string, Int32Array>();
 
   constructor(prefix: string) {
     this.#prefix = prefix;
   }
 
   derive(name: string, material: Uint8Array): Uint8Array {
-    const { keyed, scratch } = this.#hashers.get(name) ?? this.#create(name);
-    return keyed._cloneInto(scratch).update(material).digest();
+    const key = this.#keys.get(name) ?? this.#create(name);
+    return material.length <= CHUNK_LENGTH
+      ? deriveKeyOfChunk(key, material)
+      : blake3(material, { context: this.#context(name) });
   }
 
-  #create(name: string): KeyedHasher {
-    if (this.#hashers.size >= MAX_NAMES) throw new RangeError(`more than ${MAX_NAMES} KDF labels`);
-    const keyed = blake3.create({ context: utf8ToBytes(this.#prefix + name) });
-    const hasher = { keyed, scratch: keyed.clone() };
-    this.#hashers.set(name, hasher);
-    return hasher;
+  #create(name: string): Int32Array {
+    if (this.#keys.size >= MAX_NAMES) throw new RangeError(`more than ${MAX_NAMES} KDF labels`);
+    const key = contextKey(this.#context(name));
+    this.#keys.set(name, key);
+    return key;
+  }
+
+  #context(name: string): Uint8Array {
+    return utf8ToBytes(this.#prefix + name);
   }
 }
 
-const labels = new ContextHashers(CONTEXT_PREFIX);
-const contexts = new ContextHashers('');
+const labels = new ContextKeys(CONTEXT_PREFIX);
+const contexts = new ContextKeys('');
 
 export function kdf(label: string, material: Uint8Array): Uint8Array {
   return labels.derive(label, material);

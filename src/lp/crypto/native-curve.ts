@@ -3,10 +3,10 @@
  * values here; lengths are checked first, so that our own mistakes do not.
  */
 
-import { canonicalY, isMontgomeryU, montgomeryU } from './edwards.ts';
+import { isMontgomeryU, montgomeryU } from './edwards.ts';
 import { assertLength, KEY_LENGTH, SIGNATURE_LENGTH } from './lengths.ts';
 import type { CryptoProvider } from './provider.ts';
-import type { Sodium } from './sodium.ts';
+import { type Sodium, STACKS } from './sodium.ts';
 
 type Curve = Pick<
   CryptoProvider,
@@ -42,6 +42,8 @@ function createX25519(sodium: Sodium): Pick<Curve, 'x25519PublicKey' | 'x25519'>
       if (publicKey.length !== KEY_LENGTH) return undefined;
       secretMemory.set(secret);
       publicMemory.set(publicKey);
+      const { stackTraceLimit } = STACKS;
+      STACKS.stackTraceLimit = 0;
       try {
         sodium.crypto_scalarmult(result, secretMemory, publicMemory);
         return result.slice();
@@ -49,6 +51,7 @@ function createX25519(sodium: Sodium): Pick<Curve, 'x25519PublicKey' | 'x25519'>
         // Lengths are right, so the result was all zero.
         return undefined;
       } finally {
+        STACKS.stackTraceLimit = stackTraceLimit;
         result.fill(0);
         secretMemory.fill(0);
       }
@@ -101,12 +104,16 @@ function createConversion(
    * that the other implementations of the protocol accept.
    */
   function decodes(publicKey: Uint8Array): boolean {
+    point.set(publicKey);
+    const { stackTraceLimit } = STACKS;
+    STACKS.stackTraceLimit = 0;
     try {
-      point.set(publicKey);
       sodium.crypto_core_ed25519_add(sum, point, point);
       return true;
     } catch {
       return false;
+    } finally {
+      STACKS.stackTraceLimit = stackTraceLimit;
     }
   }
 
@@ -122,13 +129,12 @@ function createConversion(
     },
     x25519PublicOfEd25519(publicKey) {
       if (publicKey.length !== KEY_LENGTH) return undefined;
-      const y = canonicalY(publicKey);
-      return y !== undefined && decodes(publicKey) ? montgomeryU(y) : undefined;
+      const u = montgomeryU(publicKey);
+      return u !== undefined && decodes(publicKey) ? u : undefined;
     },
     convertsTo(ed25519PublicKey, x25519PublicKey) {
       if (ed25519PublicKey.length !== KEY_LENGTH || x25519PublicKey.length !== KEY_LENGTH) return false;
-      const y = canonicalY(ed25519PublicKey);
-      return y !== undefined && isMontgomeryU(x25519PublicKey, y) && decodes(ed25519PublicKey);
+      return isMontgomeryU(x25519PublicKey, ed25519PublicKey) && decodes(ed25519PublicKey);
     },
   };
 }

@@ -7,19 +7,18 @@ import nodeCrypto from 'node:crypto';
 import { createBLAKE3 } from 'hash-wasm';
 import { deriveKey, kdf } from './blake3-kdf.ts';
 import { createKems } from './kem.ts';
-import { assertAead, TAG_LENGTH } from './lengths.ts';
+import { assertAead, HASH_LENGTH, KEY_LENGTH, TAG_LENGTH } from './lengths.ts';
 import { createCurve } from './native-curve.ts';
 import { createHmacSha256, createSha256 } from './native-hash.ts';
 import { nativeMlKem768, plainBytes } from './native-ml-kem.ts';
 import type { CryptoProvider } from './provider.ts';
-import { loadSodium, type Sodium } from './sodium.ts';
+import { loadSodium, type Sodium, STACKS } from './sodium.ts';
 
 type Aead = Pick<CryptoProvider, 'aeadSeal' | 'aeadOpen'>;
 
 /** Associated data of the protocols: a packet's header, and Noise's handshake hash. */
-const AAD_LENGTHS = [12, 32] as const;
+const HEADER_LENGTH = 12;
 const NONCE_LENGTH = 12;
-const KEY_LENGTH = 32;
 
 const nativeMemory = (length: number) => new Uint8Array(new ArrayBuffer(length));
 
@@ -30,12 +29,13 @@ const nativeMemory = (length: number) => new Uint8Array(new ArrayBuffer(length))
 function createAead(sodium: Sodium): Aead {
   const nonceMemory = nativeMemory(NONCE_LENGTH);
   const keyMemory = nativeMemory(KEY_LENGTH);
-  const aadMemory = AAD_LENGTHS.map(nativeMemory);
+  const headerMemory = nativeMemory(HEADER_LENGTH);
+  const hashMemory = nativeMemory(HASH_LENGTH);
   const place = (aad: Uint8Array, nonce: Uint8Array, key: Uint8Array): Uint8Array => {
     nonceMemory.set(nonce);
     keyMemory.set(key);
-    const memory = aadMemory.find((candidate) => candidate.length === aad.length);
-    if (memory === undefined) return aad;
+    if (aad.length !== HEADER_LENGTH && aad.length !== HASH_LENGTH) return aad;
+    const memory = aad.length === HEADER_LENGTH ? headerMemory : hashMemory;
     memory.set(aad);
     return memory;
   };
@@ -50,6 +50,8 @@ function createAead(sodium: Sodium): Aead {
       if (sealed.length < TAG_LENGTH) return false;
       assertAead(out.length, sealed.length - TAG_LENGTH, nonce, key);
       const aadPlace = place(aad, nonce, key);
+      const { stackTraceLimit } = STACKS;
+      STACKS.stackTraceLimit = 0;
       try {
         sodium.crypto_aead_chacha20poly1305_ietf_decrypt(out, null, sealed, aadPlace, nonceMemory, keyMemory);
         return true;
@@ -57,6 +59,7 @@ function createAead(sodium: Sodium): Aead {
         // Lengths are right, so the tag is wrong; libsodium has cleared `out`.
         return false;
       } finally {
+        STACKS.stackTraceLimit = stackTraceLimit;
         keyMemory.fill(0);
       }
     },

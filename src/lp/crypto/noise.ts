@@ -2,12 +2,13 @@
  * SymmetricState and CipherState of the Noise Protocol Framework (revision 34, §5), for ChaChaPoly and SHA256. A
  * decryption that fails leaves the state as it was; patterns that mix keys before it work on a `clone`.
  */
+import { sha256 } from '@noble/hashes/sha2.js';
+import { utf8ToBytes } from '@noble/hashes/utils.js';
+import { HASH_LENGTH, TAG_LENGTH } from './lengths.ts';
 import type { CryptoProvider } from './provider.ts';
+import { ScratchViews } from './scratch-views.ts';
 
 const ONE = Uint8Array.of(1);
-const TAG_LENGTH = 16;
-const HASH_LENGTH = 32;
-const MAX_PROTOCOL_NAME = 64;
 
 /**
  * Memory of one operation at a time: every function here runs to its end. Outside V8's heap, since it goes to native
@@ -15,11 +16,22 @@ const MAX_PROTOCOL_NAME = 64;
  */
 const SCRATCH_LENGTH = 4_096;
 const HASH_INPUT = new Uint8Array(new ArrayBuffer(SCRATCH_LENGTH));
-const PLAINTEXT = new Uint8Array(new ArrayBuffer(SCRATCH_LENGTH));
+const HASH_INPUTS = new ScratchViews(HASH_INPUT);
+const SEALED = new ScratchViews(HASH_INPUT, HASH_LENGTH);
+const OPENED = new ScratchViews(new Uint8Array(new ArrayBuffer(SCRATCH_LENGTH)));
 const TEMP_KEY = new Uint8Array(HASH_LENGTH);
 const OUTPUT = new Uint8Array(HASH_LENGTH);
 const FOLLOW = new Uint8Array(HASH_LENGTH + 1);
 const NONCE = new Uint8Array(12);
+
+/** InitializeSymmetric's h, which is a constant of each pattern: longer names are hashed, shorter ones padded with zeros. */
+export function protocolHash(name: string): Uint8Array {
+  const bytes = utf8ToBytes(name);
+  if (bytes.length > HASH_LENGTH) return sha256(bytes);
+  const padded = new Uint8Array(HASH_LENGTH);
+  padded.set(bytes);
+  return padded;
+}
 
 /** Set by the handshake, so that a pattern never encrypts two payloads under one (k, n). */
 export class SymmetricState {
@@ -46,13 +58,9 @@ export class SymmetricState {
     this.n = n;
   }
 
-  /** InitializeSymmetric: names longer than 32 bytes are hashed, shorter ones are padded with zeros. */
-  static initialize(crypto: CryptoProvider, protocolName: Uint8Array): SymmetricState {
-    if (protocolName.length > MAX_PROTOCOL_NAME) throw new Error('protocol name too long');
-    const h = new Uint8Array(HASH_LENGTH);
-    if (protocolName.length <= HASH_LENGTH) h.set(protocolName);
-    else h.set(crypto.sha256(protocolName));
-    return new SymmetricState(crypto, h.slice(), h, new Uint8Array(32), false, 0);
+  /** With the {@link protocolHash} of the pattern's name. */
+  static initialize(crypto: CryptoProvider, protocol: Uint8Array): SymmetricState {
+    return new SymmetricState(crypto, protocol.slice(), protocol.slice(), new Uint8Array(HASH_LENGTH), false, 0);
   }
 
   clone(): SymmetricState {
@@ -69,13 +77,14 @@ export class SymmetricState {
     const { crypto } = this;
     crypto.hmacSha256(this.ck, inputKeyMaterial, TEMP_KEY);
     crypto.hmacSha256(TEMP_KEY, ONE, this.ck);
-    this.initializeKey(crypto.hmacSha256(TEMP_KEY, follow(this.ck, 2), OUTPUT));
+    crypto.hmacSha256(TEMP_KEY, follow(this.ck, 2), this.k);
+    this.keyIsNew();
     wipeScratch();
   }
 
   /**
    * MixKey where another one follows before anything is encrypted: k would be replaced unread, so it is not made. The
-   * same chaining key, two compressions cheaper.
+   * same chaining key, four compressions cheaper.
    */
   mixChainingKey(inputKeyMaterial: Uint8Array): void {
     const { crypto } = this;
@@ -91,7 +100,8 @@ export class SymmetricState {
     crypto.hmacSha256(TEMP_KEY, ONE, this.ck);
     crypto.hmacSha256(TEMP_KEY, follow(this.ck, 2), OUTPUT);
     this.mixHash(OUTPUT);
-    this.initializeKey(crypto.hmacSha256(TEMP_KEY, follow(OUTPUT, 3), OUTPUT));
+    crypto.hmacSha256(TEMP_KEY, follow(OUTPUT, 3), this.k);
+    this.keyIsNew();
     wipeScratch();
   }
 
@@ -100,7 +110,7 @@ export class SymmetricState {
     const length = plaintext.length + TAG_LENGTH;
     // The ciphertext is made where the hash takes it from.
     const input = this.hashInput(length);
-    const sealed = input.subarray(HASH_LENGTH);
+    const sealed = sealedPart(input);
     sealed.set(plaintext);
     this.crypto.aeadSeal(sealed, sealed.subarray(0, plaintext.length), this.h, this.nonce(), this.k);
     this.n++;
@@ -113,10 +123,10 @@ export class SymmetricState {
   decryptAndHash(ciphertext: Uint8Array): Uint8Array | undefined {
     if (!this.hasKey || ciphertext.length < TAG_LENGTH) return undefined;
     const input = this.hashInput(ciphertext.length);
-    const sealed = input.subarray(HASH_LENGTH);
+    const sealed = sealedPart(input);
     sealed.set(ciphertext);
-    const opened = PLAINTEXT.length < ciphertext.length ? new Uint8Array(ciphertext.length) : PLAINTEXT;
-    const out = opened.subarray(0, ciphertext.length - TAG_LENGTH);
+    const length = ciphertext.length - TAG_LENGTH;
+    const out = length <= SCRATCH_LENGTH ? OPENED.of(length) : new Uint8Array(length);
     if (!this.crypto.aeadOpen(out, sealed, this.h, this.nonce(), this.k)) return undefined;
     this.n++;
     this.crypto.sha256(input, this.h);
@@ -128,7 +138,7 @@ export class SymmetricState {
   /** `h` and room for so many bytes behind it. */
   private hashInput(length: number): Uint8Array {
     const size = HASH_LENGTH + length;
-    const input = size <= HASH_INPUT.length ? HASH_INPUT.subarray(0, size) : new Uint8Array(size);
+    const input = size <= SCRATCH_LENGTH ? HASH_INPUTS.of(size) : new Uint8Array(size);
     input.set(this.h);
     return input;
   }
@@ -140,8 +150,7 @@ export class SymmetricState {
     this.hasKey = false;
   }
 
-  private initializeKey(key: Uint8Array): void {
-    this.k.set(key);
+  private keyIsNew(): void {
     this.hasKey = true;
     this.n = 0;
   }
@@ -151,6 +160,11 @@ export class SymmetricState {
     NONCE[4] = this.n;
     return NONCE;
   }
+}
+
+/** What is behind `h`. */
+function sealedPart(input: Uint8Array): Uint8Array {
+  return input.buffer === HASH_INPUT.buffer ? SEALED.of(input.length - HASH_LENGTH) : input.subarray(HASH_LENGTH);
 }
 
 /** HKDF's `output ‖ byte`. */

@@ -31,6 +31,13 @@ export interface Sodium {
   sodium_memcmp(a: Uint8Array, b: Uint8Array): boolean;
 }
 
+/**
+ * Where the number of frames in an Error's stack is set: sodium-native throws what libsodium refuses, and to write down a
+ * stack that nobody reads takes several times as long as the refusal, for whoever forges a packet to use. A call that a
+ * peer can make fail sets it to 0, and back in `finally`.
+ */
+export const STACKS: { stackTraceLimit: number } = Error;
+
 /** Rejects where the optional dependency is absent, or has no binary for this machine. */
 export async function loadSodium(): Promise<Sodium> {
   const { default: sodium } = await import('sodium-native');

@@ -2,12 +2,12 @@
  * `Noise_KKpsk0_25519_ChaChaPoly_SHA256` (lp2.md §6, lp1.md §6.4): the handshake of a subsession. Pre-messages are the initiator's and
  * the responder's static key of the first handshake.
  */
-import { SymmetricState } from '../crypto/noise.ts';
+import { protocolHash, SymmetricState } from '../crypto/noise.ts';
 import type { CryptoProvider } from '../crypto/provider.ts';
-import { ascii, concat } from '../wire/bytes.ts';
-import { DH_LENGTH, mixDh, mixEphemeral, TAG_LENGTH } from './tokens.ts';
+import { concat } from '../wire/bytes.ts';
+import { DH_LENGTH, mixDh, mixEphemeral, mixFirstDh, TAG_LENGTH } from './tokens.ts';
 
-const PROTOCOL_NAME = ascii('Noise_KKpsk0_25519_ChaChaPoly_SHA256');
+const PROTOCOL = protocolHash('Noise_KKpsk0_25519_ChaChaPoly_SHA256');
 
 export interface KkKeys {
   /** Own X25519 static secret; stays the caller's. */
@@ -24,7 +24,7 @@ export interface KkResult {
 }
 
 function begin(crypto: CryptoProvider, prologue: Uint8Array, keys: KkKeys, psk: Uint8Array): SymmetricState {
-  const symmetric = SymmetricState.initialize(crypto, PROTOCOL_NAME);
+  const symmetric = SymmetricState.initialize(crypto, PROTOCOL);
   symmetric.mixHash(prologue);
   symmetric.mixHash(keys.initiatorStatic);
   symmetric.mixHash(keys.responderStatic);
@@ -57,7 +57,7 @@ export class KkInitiator {
     const { crypto, symmetric, keys } = this;
     const e = crypto.x25519PublicKey(this.ephemeralSecret);
     mixEphemeral(symmetric, e);
-    if (!mixDh(crypto, symmetric, this.ephemeralSecret, keys.responderStatic)) return undefined;
+    if (!mixFirstDh(crypto, symmetric, this.ephemeralSecret, keys.responderStatic)) return undefined;
     if (!mixDh(crypto, symmetric, keys.staticSecret, keys.responderStatic)) return undefined;
     return concat(e, symmetric.encryptAndHash(payload));
   }
@@ -69,7 +69,7 @@ export class KkInitiator {
     const copy = this.symmetric.clone();
     const re = message.slice(0, DH_LENGTH);
     mixEphemeral(copy, re);
-    const mixed = mixDh(crypto, copy, this.ephemeralSecret, re) && mixDh(crypto, copy, this.keys.staticSecret, re);
+    const mixed = mixFirstDh(crypto, copy, this.ephemeralSecret, re) && mixDh(crypto, copy, this.keys.staticSecret, re);
     const payload = mixed ? copy.decryptAndHash(message.subarray(DH_LENGTH)) : undefined;
     if (payload === undefined) {
       copy.wipe();
@@ -103,7 +103,7 @@ export class KkResponder {
     const { crypto, symmetric, keys } = this;
     const re = message.slice(0, DH_LENGTH);
     mixEphemeral(symmetric, re);
-    if (!mixDh(crypto, symmetric, keys.staticSecret, re)) return undefined;
+    if (!mixFirstDh(crypto, symmetric, keys.staticSecret, re)) return undefined;
     if (!mixDh(crypto, symmetric, keys.staticSecret, keys.initiatorStatic)) return undefined;
     this.initiatorEphemeral = re;
     return symmetric.decryptAndHash(message.subarray(DH_LENGTH));
@@ -117,7 +117,7 @@ export class KkResponder {
     const e = crypto.x25519PublicKey(ephemeralSecret);
     mixEphemeral(symmetric, e);
     const mixed =
-      mixDh(crypto, symmetric, ephemeralSecret, re) &&
+      mixFirstDh(crypto, symmetric, ephemeralSecret, re) &&
       mixDh(crypto, symmetric, ephemeralSecret, this.keys.initiatorStatic);
     ephemeralSecret.fill(0);
     if (!mixed) return undefined;

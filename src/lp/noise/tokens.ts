@@ -26,3 +26,17 @@ export function mixDh(
   shared.fill(0);
   return true;
 }
+
+/** {@link mixDh} where a DH or a psk token follows in the same message, before anything is encrypted. */
+export function mixFirstDh(
+  crypto: CryptoProvider,
+  symmetric: SymmetricState,
+  secret: Uint8Array,
+  publicKey: Uint8Array,
+): boolean {
+  const shared = crypto.x25519(secret, publicKey);
+  if (shared === undefined) return false;
+  symmetric.mixChainingKey(shared);
+  shared.fill(0);
+  return true;
+}

@@ -3,13 +3,13 @@
  * that every message has one length. In a psk pattern every `e` is also MixKey'd; the PSK enters with message 3. A read
  * on a copy leaves the state as it was when it fails.
  */
-import { SymmetricState } from '../crypto/noise.ts';
+import { protocolHash, SymmetricState } from '../crypto/noise.ts';
 import type { CryptoProvider } from '../crypto/provider.ts';
 import { type NoiseKeys, split } from '../noise/split.ts';
-import { DH_LENGTH, mixDh, mixEphemeral, TAG_LENGTH } from '../noise/tokens.ts';
-import { ascii, concat } from '../wire/bytes.ts';
+import { DH_LENGTH, mixDh, mixEphemeral, mixFirstDh, TAG_LENGTH } from '../noise/tokens.ts';
+import { concat } from '../wire/bytes.ts';
 
-const PROTOCOL_NAME = ascii('Noise_XKpsk3_25519_ChaChaPoly_SHA256');
+const PROTOCOL = protocolHash('Noise_XKpsk3_25519_ChaChaPoly_SHA256');
 const EMPTY = new Uint8Array(0);
 
 /** Messages 1 and 2: `e` and the tag of the empty payload. */
@@ -18,7 +18,7 @@ export const XK_EPHEMERAL_MESSAGE_LENGTH = DH_LENGTH + TAG_LENGTH;
 export const XK_STATIC_MESSAGE_LENGTH = DH_LENGTH + 2 * TAG_LENGTH;
 
 function begin(crypto: CryptoProvider, responderStatic: Uint8Array): SymmetricState {
-  const symmetric = SymmetricState.initialize(crypto, PROTOCOL_NAME);
+  const symmetric = SymmetricState.initialize(crypto, PROTOCOL);
   symmetric.mixHash(EMPTY);
   symmetric.mixHash(responderStatic);
   return symmetric;
@@ -90,7 +90,7 @@ export class XkInitiatorV1 {
     if (re === undefined) return undefined;
     this.responderEphemeral = undefined;
     const s = this.symmetric.encryptAndHash(this.crypto.x25519PublicKey(this.staticSecret));
-    if (!mixDh(this.crypto, this.symmetric, this.staticSecret, re)) return undefined;
+    if (!mixFirstDh(this.crypto, this.symmetric, this.staticSecret, re)) return undefined;
     this.symmetric.mixKeyAndHash(psk);
     const message = concat(s, this.symmetric.encryptAndHash(EMPTY));
     return { message, ...finish(this.crypto, this.symmetric) };
@@ -150,7 +150,7 @@ export class XkResponderV1 {
     const copy = this.symmetric.clone();
     const tagAt = DH_LENGTH + TAG_LENGTH;
     const initiatorStatic = copy.decryptAndHash(message.subarray(0, tagAt));
-    if (initiatorStatic === undefined || !mixDh(this.crypto, copy, this.ephemeralSecret, initiatorStatic)) {
+    if (initiatorStatic === undefined || !mixFirstDh(this.crypto, copy, this.ephemeralSecret, initiatorStatic)) {
       copy.wipe();
       return undefined;
     }

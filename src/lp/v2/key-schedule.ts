@@ -2,6 +2,7 @@
  * Prologue, psk, root and session secrets of lp2.md §4.2, §4.3 and §6.
  */
 import type { CryptoProvider } from '../crypto/provider.ts';
+import { ScratchViews } from '../crypto/scratch-views.ts';
 import { ascii, concat, writeLe32 } from '../wire/bytes.ts';
 import type { KemAnnouncement } from './kem-key.ts';
 
@@ -10,6 +11,24 @@ const SUBSESSION_PROLOGUE = ascii('LP2 subsession');
 const ROOT_LABEL = ascii('LP2 root');
 const SUBROOT_LABEL = ascii('LP2 subroot');
 
+/** Of one call at a time. The prologue's input is public and ends with X-Wing's key of 1,216 bytes and its signature. */
+const PROLOGUE_INPUT = new ScratchViews(new Uint8Array(1_536));
+/** Wiped by each use. */
+const SECRETS = new ScratchViews(new Uint8Array(128));
+
+/** What `parts` are side by side in a scratch memory, which must have so many bytes. */
+function gather(scratch: ScratchViews, ...parts: readonly Uint8Array[]): Uint8Array {
+  let length = 0;
+  for (const part of parts) length += part.length;
+  const out = scratch.of(length);
+  let offset = 0;
+  for (const part of parts) {
+    out.set(part, offset);
+    offset += part.length;
+  }
+  return out;
+}
+
 export function handshakePrologue(
   crypto: CryptoProvider,
   helloContent: Uint8Array,
@@ -17,7 +36,9 @@ export function handshakePrologue(
   announcement: KemAnnouncement,
 ): Uint8Array {
   const kemId = Uint8Array.of(crypto.kems[announcement.kem].id);
-  const hash = crypto.blake3(concat(helloContent, gatewayEd25519, kemId, announcement.body, announcement.signature));
+  const hash = crypto.blake3(
+    gather(PROLOGUE_INPUT, helloContent, gatewayEd25519, kemId, announcement.body, announcement.signature),
+  );
   return concat(HANDSHAKE_PROLOGUE, hash);
 }
 
@@ -29,7 +50,7 @@ export function handshakePsk(
   ciphertext: Uint8Array,
   salt: Uint8Array,
 ): Uint8Array {
-  const material = concat(sharedSecret, publicKeyHash, crypto.blake3(ciphertext), salt);
+  const material = gather(SECRETS, sharedSecret, publicKeyHash, crypto.blake3(ciphertext), salt);
   const psk = crypto.kdf('psk', material);
   material.fill(0);
   return psk;
@@ -43,7 +64,7 @@ export function subsessionPrologue(parentIndex: number, n: number): Uint8Array {
 }
 
 export function subsessionPsk(crypto: CryptoProvider, chain: Uint8Array, n: number): Uint8Array {
-  const material = new Uint8Array(36);
+  const material = SECRETS.of(36);
   material.set(chain);
   writeLe32(material, 32, n);
   const psk = crypto.kdf('subsession psk', material);
@@ -64,7 +85,7 @@ export function subsessionRoot(
 ): Uint8Array {
   const root = crypto.hmacSha256(chainingKey, concat(SUBROOT_LABEL, handshakeHash));
   if (sharedSecret === undefined) return root;
-  const material = concat(root, sharedSecret);
+  const material = gather(SECRETS, root, sharedSecret);
   const ratcheted = crypto.kdf('ratchet', material);
   root.fill(0);
   material.fill(0);
@@ -81,7 +102,7 @@ export const NO_CHAIN = new Uint8Array(32);
 
 /** §4.3. Wipes `root`; the caller wipes the secrets once they are in a session. */
 export function sessionSecrets(crypto: CryptoProvider, root: Uint8Array, previousChain: Uint8Array): SessionSecrets {
-  const material = concat(root, previousChain);
+  const material = gather(SECRETS, root, previousChain);
   const secrets = {
     initiatorToResponder: crypto.kdf('key i2r', root),
     responderToInitiator: crypto.kdf('key r2i', root),

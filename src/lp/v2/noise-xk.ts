@@ -3,15 +3,15 @@
  * every `e` is also MixKey'd. A read that fails leaves the state as it was. Split is not used: the session's root comes
  * from ck and h after message 3.
  */
-import { SymmetricState } from '../crypto/noise.ts';
+import { protocolHash, SymmetricState } from '../crypto/noise.ts';
 import type { CryptoProvider } from '../crypto/provider.ts';
-import { DH_LENGTH, mixDh, mixEphemeral, TAG_LENGTH } from '../noise/tokens.ts';
-import { ascii, concat } from '../wire/bytes.ts';
+import { DH_LENGTH, mixDh, mixEphemeral, mixFirstDh, TAG_LENGTH } from '../noise/tokens.ts';
+import { concat } from '../wire/bytes.ts';
 
-const PROTOCOL_NAME = ascii('Noise_XKpsk2_25519_ChaChaPoly_SHA256');
+const PROTOCOL = protocolHash('Noise_XKpsk2_25519_ChaChaPoly_SHA256');
 
 function begin(crypto: CryptoProvider, prologue: Uint8Array, responderStatic: Uint8Array): SymmetricState {
-  const symmetric = SymmetricState.initialize(crypto, PROTOCOL_NAME);
+  const symmetric = SymmetricState.initialize(crypto, PROTOCOL);
   symmetric.mixHash(prologue);
   symmetric.mixHash(responderStatic);
   return symmetric;
@@ -58,7 +58,7 @@ export class XkInitiator {
     const copy = this.symmetric.clone();
     const re = message.slice(0, DH_LENGTH);
     mixEphemeral(copy, re);
-    if (!mixDh(this.crypto, copy, this.ephemeralSecret, re)) return undefined;
+    if (!mixFirstDh(this.crypto, copy, this.ephemeralSecret, re)) return undefined;
     copy.mixKeyAndHash(psk);
     const payload = copy.decryptAndHash(message.subarray(DH_LENGTH));
     if (payload === undefined || !accepts(payload)) {
@@ -128,7 +128,7 @@ export class XkResponder {
     this.ephemeralSecret = ephemeralSecret;
     const e = this.crypto.x25519PublicKey(ephemeralSecret);
     mixEphemeral(this.symmetric, e);
-    if (!mixDh(this.crypto, this.symmetric, ephemeralSecret, re)) return undefined;
+    if (!mixFirstDh(this.crypto, this.symmetric, ephemeralSecret, re)) return undefined;
     this.symmetric.mixKeyAndHash(psk);
     return concat(e, this.symmetric.encryptAndHash(payload));
   }

@@ -7,6 +7,9 @@ const nonce = fc.uint8Array({ minLength: 12, maxLength: 12 });
 const bytes = (maxLength: number) => fc.uint8Array({ maxLength });
 const runs = (numRuns: number) => ({ numRuns });
 
+/** The u that y = 2 would have, which is on no point. */
+const P_MINUS_3 = [0xea, ...new Uint8Array(30).fill(0xff), 0x7f];
+
 /** An exact array of its own: a slice of Node's pool would send 8 KB across a thread. */
 function isExact(out: Uint8Array, length: number): boolean {
   return out.constructor === Uint8Array && out.length === length && out.buffer.byteLength === length;
@@ -22,6 +25,28 @@ test('the providers hash alike, at any length, into exact arrays', (t) => {
     }),
     runs(40),
   );
+});
+
+test('the providers hash alike where the native one changes libraries', (t) => {
+  for (let length = 300; length <= 340; length++) {
+    const message = new Uint8Array(length).fill(length);
+    t.deepEqual(native.sha256(message), portable.sha256(message), `${length}`);
+    const own = message.slice();
+    t.deepEqual(native.sha256(own, own.subarray(0, 32)), portable.sha256(message));
+  }
+});
+
+test('HMAC of one key and message is the same whatever was authenticated before it', (t) => {
+  const [key, message] = [new Uint8Array(32).fill(7), new Uint8Array(33).fill(8)];
+  const expected = portable.hmacSha256(key, message);
+  for (const keyLength of [0, 1, 32, 33, 63, 64]) {
+    for (const messageLength of [0, 1, 32, 33, 64, 448, 449, 2_000]) {
+      native.hmacSha256(new Uint8Array(keyLength).fill(0xa5), new Uint8Array(messageLength).fill(0x5a));
+      t.deepEqual(native.hmacSha256(key, message), expected, `after ${keyLength}, ${messageLength}`);
+    }
+  }
+  const both = key.slice();
+  t.deepEqual(native.hmacSha256(both, message, both), expected);
 });
 
 test('the providers compute HMAC-SHA256 alike, with messages below and above the scratch size', (t) => {
@@ -89,6 +114,20 @@ test('a flipped bit anywhere in sealed bytes, associated data or nonce is refuse
     }),
     runs(30),
   );
+});
+
+test('a refusal by libsodium leaves the length of stack traces as it was', (t) => {
+  const limit = Error.stackTraceLimit;
+  const key = new Uint8Array(32);
+  Error.stackTraceLimit = 7;
+  t.false(native.aeadOpen(new Uint8Array(4), new Uint8Array(20), new Uint8Array(12), new Uint8Array(12), key));
+  t.is(native.x25519(key, key), undefined);
+  t.false(native.convertsTo(Uint8Array.of(2, ...key.subarray(1)), Uint8Array.from(P_MINUS_3)));
+  t.is(Error.stackTraceLimit, 7);
+  native.x25519(key, Uint8Array.of(9, ...key.subarray(1)));
+  t.is(Error.stackTraceLimit, 7);
+  t.regex(new Error('a later one').stack ?? '', /agreement/);
+  Error.stackTraceLimit = limit;
 });
 
 test('sealed bytes shorter than a tag are refused; wrong lengths of our own are assertions', (t) => {

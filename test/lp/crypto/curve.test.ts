@@ -65,6 +65,29 @@ test('a converted key is compared canonically: not with bit 255 set, nor above p
   }
 });
 
+test('a key converts to its own u and to none beside it, also where limbs are all ones or zero', (t) => {
+  const random = fc.uint8Array({ minLength: 32, maxLength: 32 });
+  const edge = fc.array(fc.constantFrom(0x00, 0x01, 0x7f, 0x80, 0xfe, 0xff), { minLength: 32, maxLength: 32 });
+  const bytes = fc.oneof(
+    random,
+    edge.map((array) => Uint8Array.from(array)),
+  );
+  fc.assert(
+    fc.property(bytes, bytes, fc.nat(255), (ed25519Key, other, bit) => {
+      const converted = portable.x25519PublicOfEd25519(ed25519Key);
+      t.deepEqual(native.x25519PublicOfEd25519(ed25519Key), converted);
+      const u = converted ?? other;
+      const beside = u.slice();
+      beside[bit >> 3]! ^= 1 << (bit & 7);
+      t.is(native.convertsTo(ed25519Key, u), converted !== undefined);
+      t.false(native.convertsTo(ed25519Key, beside));
+      const above = bigint(u) + P;
+      if (above < 2n ** 256n) t.false(native.convertsTo(ed25519Key, littleEndian(above)));
+    }),
+    runs(300),
+  );
+});
+
 test('an undecodable key does not convert to the u that its y would give', (t) => {
   for (const ed25519Key of [UNDECODABLE, withBit255(UNDECODABLE)]) {
     for (const provider of PROVIDERS) t.false(provider.convertsTo(ed25519Key, littleEndian(P - 3n)));

@@ -128,21 +128,106 @@ test('what does not open changes nothing, at any counter', (t) => {
   t.true(line.opens(line.say()));
 });
 
-test('a data packet that does not open costs a bounded number of tries', (t) => {
-  let tries = 0;
-  const counting: CryptoProvider = {
+class Counting {
+  tries = 0;
+  readonly crypto: CryptoProvider = {
     ...crypto,
     aeadOpen: (...args) => {
-      tries++;
+      this.tries++;
       return crypto.aeadOpen(...args);
     },
   };
+
+  /** Tries that one packet takes. */
+  of(receiver: InnerReceiver, { counter, sealed }: { readonly counter: number; readonly sealed: Uint8Array }): number {
+    this.tries = 0;
+    receiver.open(this.crypto, counter, sealed);
+    return this.tries;
+  }
+}
+
+/** What the other direction's key sealed, as a packet has it that comes back to its sender. */
+function ownPackets(count: number): Uint8Array[] {
+  const own = new InnerSender(new Uint8Array(32).fill(0x17));
+  return Array.from({ length: count }, (_, i) => own.seal(crypto, new Uint8Array(40).fill(i)));
+}
+
+test('a data packet that does not open costs a bounded number of tries', (t) => {
+  const counting = new Counting();
   const receiver = new InnerReceiver(new Uint8Array(32).fill(1), 3);
   for (const counter of [0, 3, 50, 2_000, 2 ** 45]) {
-    tries = 0;
-    t.is(receiver.open(counting, counter, new Uint8Array(64)), undefined);
-    t.true(tries <= 3 * (MAX_DRIFT + 1), `${tries} at counter ${counter}`);
+    const tries = counting.of(receiver, { counter, sealed: new Uint8Array(64) });
+    t.true(tries <= 2 * MAX_DRIFT + 1, `${tries} at counter ${counter}`);
   }
+});
+
+test('a packet is tried under no nonce that the packets before and behind it leave no room for', (t) => {
+  const counting = new Counting();
+  const line = new Line(3);
+  const packets = Array.from({ length: 20 }, () => line.say());
+  for (const packet of packets) if (packet !== packets[7]) line.opens(packet);
+  const [own] = ownPackets(1);
+  const at = (counter: number) => counting.of(line.receiver, { counter, sealed: own! });
+  t.is(at(packets[7]!.counter), 1, 'one is missing there');
+  t.is(at(packets[8]!.counter), 0, 'none behind it');
+  t.is(at(packets[19]!.counter + 1), 1, 'the next one');
+  t.is(at(packets[19]!.counter + 5), 5);
+  t.true(line.opens(packets[7]!));
+});
+
+test('a packet that comes back again and again under one counter is tried once, and the genuine one still opens', (t) => {
+  const counting = new Counting();
+  const line = new Line(3);
+  line.opens(line.say());
+  const held = Array.from({ length: 12 }, () => line.say());
+  const own = ownPackets(held.length).map((sealed, i) => ({ counter: held[i]!.counter, sealed }));
+  const first = own.reduce((sum, packet) => sum + counting.of(line.receiver, packet), 0);
+  t.true(first <= own.length * (2 * MAX_DRIFT + 1), `${first}`);
+  for (let i = 0; i < 500; i++) t.is(counting.of(line.receiver, own[i % own.length]!), 0);
+  for (const packet of held) t.true(line.opens(packet));
+  for (let i = 0; i < 500; i++) t.is(counting.of(line.receiver, own[i % own.length]!), 0);
+});
+
+test('whatever came back before, a packet opens behind control packets and lost data', (t) => {
+  const counting = new Counting();
+  const line = new Line(3);
+  line.opens(line.say());
+  const own = ownPackets(6).map((sealed, i) => ({ counter: 5 + 7 * i, sealed }));
+  for (let i = 0; i < 5_000; i++) counting.of(line.receiver, own[i % own.length]!);
+  for (let i = 0; i < 40; i++) line.say();
+  line.control(MAX_DRIFT);
+  t.true(line.opens(line.say()));
+});
+
+test('control packets and lost data before each packet spend nothing', (t) => {
+  const line = new Line(3);
+  for (let i = 0; i < 200; i++) {
+    t.true(line.opens(line.say()), `${i}`);
+    for (let lost = 0; lost < 20; lost++) line.say();
+    line.control(MAX_DRIFT);
+  }
+});
+
+test('a peer that seals what does not open has few tries for it, and more only for what opens', (t) => {
+  const counting = new Counting();
+  const line = new Line(3);
+  line.opens(line.say());
+  const flood = () => {
+    let tries = 0;
+    for (let i = 0; i < 1_000; i++) {
+      const sealed = new Uint8Array(64);
+      sealed[i % 64] = 1 + (i >> 6);
+      tries += counting.of(line.receiver, { counter: 1_000 + i, sealed });
+    }
+    return tries;
+  };
+  const first = flood();
+  t.true(first < 2_500, `${first}, two for each and an allowance`);
+  t.true(flood() <= 2_000, 'the allowance is spent');
+  for (let i = 0; i < 200; i++) t.true(line.opens(line.say()), 'none of it costs the session a packet');
+  t.is(counting.of(line.receiver, { counter: 90_000, sealed: new Uint8Array(64) }), 2 * MAX_DRIFT + 1);
+  line.control(40);
+  t.true(line.opens(line.say()));
 });
 
 test('after the wipe nothing opens', (t) => {

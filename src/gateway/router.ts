@@ -1,10 +1,11 @@
 /**
  * Which shard serves an index (lp2.md §3), and which indices exist: what names nothing is skipped before it is buffered.
  * A session index goes by its low byte, the slot; a handshake index by a keyed hash. LP1's indices are what their clients
- * picked, so bit 31 says nothing of them: those that live elsewhere have an alias, those of the other kind are noted. Both
- * are exceptions among the known indices, and bounded by them.
+ * picked, so bit 31 says nothing of them: of each known index its kind is noted, and those that live elsewhere have an
+ * alias.
  */
 import { BOOTSTRAP_INDEX, isSessionIndex } from '../lp/wire/packet.ts';
+import { IndexTable } from '../shard/index-table.ts';
 import type { KeyedHash } from './keyed-hash.ts';
 
 const SLOTS = 256;
@@ -17,14 +18,14 @@ export interface SlotReserves {
 
 const NOBODY: SlotReserves = { reserve: () => undefined, unreserve: () => undefined };
 
-/** Keys are `index | 0` throughout, which needs no heap number. */
+const HANDSHAKE = 0;
+const LIVE = 1;
+
 export class Router {
   readonly shards: number;
-  /** Per shard. */
-  private readonly known: Set<number>[];
-  /** Per shard: known indices whose kind is not what bit 31 says. */
-  private readonly odd: Set<number>[];
-  /** Known indices that another shard serves than slot or hash say. */
+  /** Per shard: the known indices and their kind. */
+  private readonly known: IndexTable[];
+  /** Known indices (as `index | 0`, which needs no heap number) that another shard serves than slot or hash say. */
   private readonly aliases = new Map<number, number>();
   private readonly hash: KeyedHash;
   private readonly reserves: SlotReserves;
@@ -33,8 +34,7 @@ export class Router {
     this.shards = shards;
     this.hash = hash;
     this.reserves = reserves;
-    this.known = Array.from({ length: shards }, () => new Set<number>());
-    this.odd = Array.from({ length: shards }, () => new Set<number>());
+    this.known = Array.from({ length: shards }, (_, shard) => new IndexTable(hash.of(shard)));
   }
 
   slotsOf(shard: number): number[] {
@@ -51,45 +51,40 @@ export class Router {
   }
 
   knows(index: number): boolean {
-    return this.known[this.shardOf(index)]?.has(index | 0) === true;
+    return this.known[this.shardOf(index)]?.has(index) === true;
   }
 
   /** Whether the index is a session's; otherwise it is a handshake's. Of one that is not known bit 31 decides. */
   isLive(index: number): boolean {
-    return isSessionIndex(index) !== (this.odd[this.shardOf(index)]?.has(index | 0) === true);
+    const kind = this.known[this.shardOf(index)]?.get(index);
+    return kind === undefined ? isSessionIndex(index) : kind === LIVE;
   }
 
   /** Whoever has an index keeps it: a second shard that adds it too (a race that takes a lucky guess) is not routed to. */
   add(shard: number, index: number, live: boolean): void {
-    const key = index | 0;
     const owner = this.defaultShardOf(index);
     if (shard !== owner && !this.knows(index)) {
-      this.aliases.set(key, shard);
+      this.aliases.set(index | 0, shard);
       if (isSessionIndex(index)) this.reserves.reserve(owner, index);
     }
-    this.known[shard]?.add(key);
-    if (live !== isSessionIndex(index)) this.odd[shard]?.add(key);
-    else this.odd[shard]?.delete(key);
+    this.known[shard]?.set(index, live ? LIVE : HANDSHAKE);
   }
 
   /** The index for a session of the shard, unless it names something in any of them. */
   claim(shard: number, index: number): boolean {
-    if (index === BOOTSTRAP_INDEX || this.known.some((known) => known.has(index | 0))) return false;
+    if (index === BOOTSTRAP_INDEX || this.known.some((known) => known.has(index))) return false;
     this.add(shard, index, true);
     return true;
   }
 
   remove(shard: number, index: number): void {
-    const key = index | 0;
-    this.known[shard]?.delete(key);
-    this.odd[shard]?.delete(key);
-    if (this.aliases.get(key) === shard) this.removeAlias(key);
+    this.known[shard]?.delete(index);
+    if (this.aliases.get(index | 0) === shard) this.removeAlias(index | 0);
   }
 
   /** The shard's state is lost: none of its indices names anything any more. */
   forget(shard: number): void {
     this.known[shard]?.clear();
-    this.odd[shard]?.clear();
     for (const [key, server] of this.aliases) if (server === shard) this.removeAlias(key);
   }
 

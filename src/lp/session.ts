@@ -5,6 +5,7 @@
  */
 import type { DropReason } from './drop-reason.ts';
 import type { Now } from './time.ts';
+import type { TransportPlace } from './v2/transport.ts';
 import type { Forward, ForwardResponse } from './wire/application-frame.ts';
 
 /** Work that must wait: it leaves the shard, and its answer comes back through `SessionFamily.answer`. */
@@ -56,6 +57,26 @@ export interface GatewaySession {
   expired(nowMs: number): boolean;
   /** Wipes and leaves the table; ends the family when this was its newest session. */
   expire(effects: Effects): void;
+  /**
+   * Where nothing is under way on an idle session: the numbers it can be made anew from. Then neither it nor its family is
+   * of any more use. `undefined` where it has to stay as it is.
+   */
+  rest(nowMs: number): RestingSession | undefined;
+}
+
+/** A session as numbers; keys and replay window lie in its place. */
+export interface RestingSession {
+  readonly place: TransportPlace;
+  readonly index: number;
+  readonly family: number;
+  readonly source: number;
+  readonly createdMs: number;
+  /** Of its last valid packet; negative when there was none. */
+  readonly lastValidMs: number;
+  readonly expiresMs: number;
+  /** Packets sealed; and the lowest counter above all that were received. */
+  readonly sent: number;
+  readonly received: number;
 }
 
 export interface SessionFamily {

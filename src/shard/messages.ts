@@ -23,14 +23,17 @@ const OUTBOUND = {
   noAnswer: 9,
 } as const;
 
-/** Flags of an inbound packet: what admission reserved for it. */
-export const ADMIT = { token: 1, session: 2, record: 4 } as const;
+/** Flags of an inbound packet: what admission reserved for it; `late`: to be given back, for nobody waits for it any more. */
+export const ADMIT = { token: 1, session: 2, record: 4, late: 8 } as const;
 /** What a release gives back to admission. */
 export const RELEASE = { token: 1, session: 2, record: 3 } as const;
 export type ReleaseKind = (typeof RELEASE)[keyof typeof RELEASE];
 
 export const ANSWER = { registration: 0, forward: 1, failure: 2, index: 3 } as const;
 export const REQUEST = { registration: 0, forward: 1, index: 2, forwardAlone: 3 } as const;
+
+/** A thousand packets of 300 bytes fit. */
+const KEPT_BYTES = 512 * 1_024;
 
 class Writer {
   protected bytes: Uint8Array<ArrayBuffer>;
@@ -52,6 +55,15 @@ class Writer {
 
   get empty(): boolean {
     return this.at === this.head;
+  }
+
+  /** For the next batch, when this one was copied: what was written is gone. Memory beyond a usual batch's is not kept. */
+  reset(): void {
+    if (this.bytes.length > KEPT_BYTES) this.bytes = new Uint8Array(KEPT_BYTES);
+    else this.bytes.fill(0, 0, this.at);
+    this.at = this.head;
+    this.records = 0;
+    this.secret = false;
   }
 
   /** Makes room and returns the offset of the record. */
@@ -77,7 +89,7 @@ class Writer {
 
   protected finish(): Uint8Array<ArrayBuffer> {
     writeLe32(this.bytes, 0, this.at);
-    return this.bytes;
+    return this.bytes.subarray(0, this.at);
   }
 }
 
@@ -144,6 +156,11 @@ export class InboundWriter extends Writer {
 
   unreserve(index: number): void {
     this.word(INBOUND.unreserve, index);
+  }
+
+  override reset(): void {
+    super.reset();
+    this.packets = 0;
   }
 
   seal(now: Now): Uint8Array<ArrayBuffer> {
@@ -216,7 +233,6 @@ function readInboundRecord(batch: Uint8Array, at: number, handler: InboundHandle
 const FRAME_AT = 6;
 const REPLY_HEAD = 8;
 const REQUEST_HEAD = 18;
-
 /** The shard's side of an outbound batch. */
 export class OutboundWriter extends Writer {
   constructor(capacity = 0) {
@@ -289,6 +305,7 @@ export class OutboundWriter extends Writer {
     this.bytes.set(new Uint8Array(values.buffer, values.byteOffset, values.byteLength), at + 5);
   }
 
+  /** The batch lies in the writer's memory, until it is reset. */
   seal(): Uint8Array<ArrayBuffer> {
     return this.finish();
   }

@@ -4,6 +4,9 @@
  */
 import type { HandshakeRecord } from '../lp/session.ts';
 
+/** Expired records that a new one takes with it: so the sweep need not keep pace with a flood of hellos. */
+const SWEPT_PER_RECORD = 2;
+
 export class RecordTable {
   /** In order of creation, hence of expiry. */
   private readonly records = new Map<number, HandshakeRecord>();
@@ -34,7 +37,7 @@ export class RecordTable {
   /** False when the table is full of records that hold an H1. */
   add(record: HandshakeRecord): boolean {
     // What the sweep has not come to yet takes no place from a new record.
-    if (this.size >= this.capacity) this.sweep(record.createdMs, 1);
+    this.sweep(record.createdMs, SWEPT_PER_RECORD);
     if (this.size >= this.capacity) {
       const oldest = this.fresh.values().next().value;
       if (oldest === undefined) return false;

@@ -3,51 +3,35 @@
  * completion: a batch in, a batch out, time and randomness as arguments. It does no I/O and has no timers: what must wait
  * leaves as a request, and its answer comes back in a later batch.
  */
-import { receiveClientHello } from '../lp/client-hello.ts';
 import type { CryptoProvider, RandomSource } from '../lp/crypto/provider.ts';
-import type { DropReason } from '../lp/drop-reason.ts';
-import { assertNever } from '../lp/drop-reason.ts';
+import { assertNever, type DropReason } from '../lp/drop-reason.ts';
 import type { Lifetimes, Lp1Context, ResponderContext, ResponderIdentity } from '../lp/responder-context.ts';
-import type {
-  ApplicationRequest,
-  Effects,
-  GatewaySession,
-  HandshakeAdmission,
-  HandshakeRecord,
-  RecordOutcome,
-  SessionFamily,
-  SessionNote,
-} from '../lp/session.ts';
+import type { ApplicationRequest, GatewaySession, SessionFamily, SessionNote } from '../lp/session.ts';
 import type { Now } from '../lp/time.ts';
+import { GatewayFamily } from '../lp/v2/gateway-family.ts';
 import { KemKeyRing } from '../lp/v2/kem-key.ts';
+import { openPacket } from '../lp/v2/transport.ts';
 import { encodeForward } from '../lp/wire/application-frame.ts';
-import { le32, readLe32 } from '../lp/wire/bytes.ts';
+import { concat, le32, readLe32 } from '../lp/wire/bytes.ts';
 import { headerFault } from '../lp/wire/header.ts';
-import {
-  BOOTSTRAP_INDEX,
-  CONTENT_OFFSET,
-  isSessionIndex,
-  receiverIndex,
-  TYPE,
-  typeOf,
-  VERSION_1,
-  VERSION_2,
-} from '../lp/wire/packet.ts';
+import { BOOTSTRAP_INDEX, isSessionIndex, receiverIndex, VERSION_1, VERSION_2 } from '../lp/wire/packet.ts';
+import { EarlyReplies } from './early-replies.ts';
+import { type HandshakeHost, Handshakes } from './handshakes.ts';
 import {
   ADMIT,
   type InboundHandler,
   inboundTime,
   OutboundWriter,
   type PacketEnvelope,
-  RELEASE,
   REQUEST,
   readInbound,
 } from './messages.ts';
 import { unpackAnswer, unpackKemKey } from './payloads.ts';
 import { RecordTable } from './record-table.ts';
+import { Reservations } from './reservations.ts';
 import { SessionSlab } from './session-slab.ts';
-import { SessionTable } from './session-table.ts';
-import { ShardStats } from './stats.ts';
+import { type PacketReceiver, SessionTable } from './session-table.ts';
+import { COUNTER, ShardStats } from './stats.ts';
 
 export interface ShardOptions {
   readonly identity: ResponderIdentity;
@@ -81,12 +65,16 @@ interface WaitingRequest {
 const MAX_WAITING_REQUESTS = 65_536;
 /** Ticks come every 250 ms at most; the sweep's share of one tick follows from it. */
 const TICK_MS = 250;
-const RECORD_SWEEP_BUDGET = 4_096;
+/** Of one tick; a new record takes two more with it, so this need not keep pace with hellos. */
+const RECORD_SWEEP_BUDGET = 256;
+/** Of one batch, 4 µs each. A second of a shard's handshakes takes as many batches as brought them, or two seconds of ticks. */
+const MAX_EARLY_REPLIES = 256;
 
-const WORK_COUNTER = { repeat: 'handshake_repeats', kkt: 'kkt_responses', h1: 'h1_read' } as const;
-const NOTE_COUNTER = { kk2_sent: 'kk2_sent', rekeyed: 'rekeys', index_refused: 'index_collisions' } as const;
+const TABLE_SEED_LABEL = new TextEncoder().encode('lewes session table');
 
-export class Shard implements Effects, InboundHandler {
+const NOTE_COUNTER = { kk2_sent: COUNTER.kk2_sent, rekeyed: COUNTER.rekeys, index_refused: COUNTER.index_collisions };
+
+export class Shard implements HandshakeHost, InboundHandler {
   readonly stats = new ShardStats();
   private readonly context: ResponderContext;
   private readonly options: ShardOptions;
@@ -95,56 +83,78 @@ export class Shard implements Effects, InboundHandler {
   private readonly sessions: SessionTable;
   private readonly slab = new SessionSlab();
   private readonly waiting = new Map<number, WaitingRequest>();
-  /** In order of their deadlines, which are all one second away when they are set. */
-  private earlyReplies: { family: SessionFamily; deadlineMs: number; connection: number }[] = [];
+  private readonly earlyReplies = new EarlyReplies();
+  private readonly reservations: Reservations;
+  private readonly handshakes: Handshakes;
   private families = 0;
   private lastFamilyId = 0;
   private lastRequestKey = 0;
 
   private now: Now = { monotonicMs: 0, unixMs: 0 };
-  private out = new OutboundWriter();
+  private readonly out = new OutboundWriter();
   /** The connection that effects of the moment go to. */
   private connection = 0;
   private replied = false;
-  private lastBatchLength = 0;
 
   constructor(options: ShardOptions, dependencies: ShardDependencies) {
     this.options = options;
     this.dependencies = dependencies;
     this.records = new RecordTable(options.records, options.lifetimes.handshakeTtlMs, (record, evicted) => {
-      if (evicted) this.stats.count('records_evicted');
-      this.recordLeaves(record);
+      if (evicted) this.stats.count(COUNTER.records_evicted);
+      this.reservations.recordLeft(record);
     });
-    this.sessions = new SessionTable(options.slots, options.indices, dependencies.random);
+    this.sessions = new SessionTable(
+      { slots: options.slots, capacity: options.indices, seed: tableSeed(options.lp1, dependencies.crypto) },
+      {
+        random: dependencies.random,
+        slab: this.slab,
+        open: ({ place, received }, packet) =>
+          openPacket(dependencies.crypto, packet, place.memory, place.offset, received),
+        wake: (resting) => GatewayFamily.wake(this.context, resting),
+        ended: ({ index, family, source }) => {
+          this.out.indexFree(index);
+          this.familyOver(family, source);
+        },
+      },
+    );
     this.context = this.makeContext();
+    this.reservations = new Reservations(this.out, (index) => this.hasIndex(index));
+    const { records, reservations, stats } = this;
+    this.handshakes = new Handshakes(this.context, { records, reservations, stats }, this);
   }
 
-  /** Handles a batch. What a peer sends never throws; an exception is our own mistake and ends the shard. */
+  /**
+   * Handles a batch. The result lies in the shard's memory until the next call. What a peer sends never throws; an
+   * exception is our own mistake and ends the shard.
+   */
   handle(batch: Uint8Array): Uint8Array<ArrayBuffer> {
     this.now = inboundTime(batch);
-    this.out = new OutboundWriter(this.lastBatchLength + (this.lastBatchLength >> 2));
+    this.out.reset();
     readInbound(batch, this);
-    this.lastBatchLength = this.out.length;
+    this.settleEarlyReplies();
     return this.out.seal();
   }
 
   packet(envelope: PacketEnvelope, packet: Uint8Array): void {
-    this.stats.count('packets');
+    this.stats.count(COUNTER.packets);
     this.connection = envelope.connection;
     this.replied = false;
     const index = receiverIndex(packet);
+    if ((envelope.flags & ADMIT.late) !== 0) {
+      this.refuseLate(index, envelope, packet);
+      return;
+    }
     // LP1's indices name a handshake and then its session, with and without bit 31; LP2's are one or the other.
     const session = this.sessions.find(index, this.now.monotonicMs, this);
     const fault = headerFault(packet, 0, packet.length, session !== undefined || isSessionIndex(index));
     if (fault !== undefined) this.refuseUnread(index, envelope, fault);
-    else if (index === BOOTSTRAP_INDEX) this.hello(envelope, packet);
+    else if (index === BOOTSTRAP_INDEX) this.handshakes.hello(envelope, packet, this.now);
     else if (session !== undefined) this.sessionPacket(session, envelope, packet);
-    else this.handshakePacket(index, envelope, packet);
+    else this.handshakes.packet(index, envelope, packet, this.now);
   }
 
   tick(): void {
     const { now } = this;
-    this.settleEarlyReplies();
     this.records.sweep(now.monotonicMs, RECORD_SWEEP_BUDGET);
     this.context.kemKeys.wipeExpired(now.unixMs);
     const ticks = Math.max(1, this.options.sweepIntervalMs / TICK_MS);
@@ -156,6 +166,7 @@ export class Shard implements Effects, InboundHandler {
       pending_requests: this.waiting.size,
       pending_early_replies: this.earlyReplies.length,
       kem_keys: this.context.kemKeys.length,
+      sessions_at_rest: this.sessions.atRest,
       slab_bytes: this.slab.bytes,
       loop_delay_max_ms: this.dependencies.loopDelayMs(),
     });
@@ -166,7 +177,7 @@ export class Shard implements Effects, InboundHandler {
     const request = this.waiting.get(key);
     const answer = unpackAnswer(kind, body);
     if (request === undefined) {
-      this.stats.count('late_answers');
+      this.stats.count(COUNTER.late_answers);
       return;
     }
     this.waiting.delete(key);
@@ -191,7 +202,7 @@ export class Shard implements Effects, InboundHandler {
 
   reply(packet: Uint8Array): void {
     this.replied = true;
-    this.stats.count('replies');
+    this.stats.count(COUNTER.replies);
     this.out.reply(this.connection, true, packet);
   }
 
@@ -201,14 +212,14 @@ export class Shard implements Effects, InboundHandler {
     this.waiting.set(key, { family, requestId: request.requestId, connection: this.connection });
     switch (request.kind) {
       case 'registration':
-        this.stats.count('registrations');
+        this.stats.count(COUNTER.registrations);
         this.out.request(key, family.id, family.source, REQUEST.registration, request.body);
         return true;
       case 'index':
         this.out.request(key, family.id, family.source, REQUEST.index, le32(request.index));
         return true;
       case 'forward':
-        this.stats.count('forwards');
+        this.stats.count(COUNTER.forwards);
         this.out.request(key, family.id, family.source, forwardKind(request.alone), encodeForward(request.forward));
         return true;
       default:
@@ -225,7 +236,7 @@ export class Shard implements Effects, InboundHandler {
   }
 
   addSession(session: GatewaySession): void {
-    this.sessions.add(session);
+    this.sessions.add(session, this.now.monotonicMs);
   }
 
   removeSession(session: GatewaySession): void {
@@ -233,152 +244,68 @@ export class Shard implements Effects, InboundHandler {
   }
 
   familyEnded(family: SessionFamily): void {
-    this.families--;
-    this.stats.count('families_ended');
-    this.out.familyEnded(family.id);
-    this.out.release(RELEASE.session, family.source);
+    this.familyOver(family.id, family.source);
   }
 
   earlyReplyPending(family: SessionFamily, deadlineMs: number): void {
-    this.earlyReplies.push({ family, deadlineMs, connection: this.connection });
+    this.earlyReplies.add({ family, deadlineMs, connection: this.connection });
   }
 
-  private hello(envelope: PacketEnvelope, packet: Uint8Array): void {
-    const outcome = receiveClientHello(this.context, this.table, packet, envelope.source, this.now);
-    const created = outcome.kind === 'record' && this.takeRecord(outcome.record, envelope);
-    if (!created) this.settleHello(packet, envelope, outcome.kind === 'record');
-    switch (outcome.kind) {
-      case 'drop':
-        if (outcome.noAnswer) this.noAnswer(false);
-        this.drop(outcome.reason);
-        break;
-      case 'refused':
-        if (typeOf(outcome.packet) === TYPE.collision) this.stats.count('collisions');
-        this.refuse(outcome.packet);
-        break;
-      case 'repeat':
-        this.stats.count('hello_repeats');
-        this.reply(outcome.packet);
-        break;
-      case 'record':
-        if (created) {
-          this.stats.count('hellos');
-          this.reply(outcome.record.helloReply);
-        } else this.refuse(outcome.record.busyPacket(envelope.retryAfterSeconds));
-        break;
-      default:
-        assertNever(outcome);
-    }
+  // What handshakes need besides.
+
+  drop(reason: DropReason): void {
+    this.stats.drop(reason);
   }
 
-  /** False beyond the source's or the shard's bound. */
-  private takeRecord(record: HandshakeRecord, envelope: PacketEnvelope): boolean {
-    if ((envelope.flags & ADMIT.record) === 0 || !this.records.add(record)) {
-      record.wipe();
-      return false;
-    }
-    this.out.indexTaken(record.index, false);
-    return true;
+  refuse(packet: Uint8Array): void {
+    this.stats.count(COUNTER.refusals);
+    this.out.reply(this.connection, false, packet);
   }
 
-  /** No record was made: gives its place back, and says whether the index that was routed here ahead is a record's. */
-  private settleHello(packet: Uint8Array, envelope: PacketEnvelope, indexFreed: boolean): void {
-    if ((envelope.flags & ADMIT.record) === 0) return;
-    this.out.release(RELEASE.record, envelope.source);
-    const index = readLe32(packet, CONTENT_OFFSET);
-    if (!indexFreed && !this.hasIndex(index)) this.out.indexFree(index);
-  }
-
-  private handshakePacket(index: number, envelope: PacketEnvelope, packet: Uint8Array): void {
-    const record = this.records.find(index, this.now.monotonicMs);
-    if (record === undefined) {
-      this.refuseUnread(index, envelope, 'unknown_index');
-      return;
-    }
-    const admission: HandshakeAdmission = {
-      source: envelope.source,
-      token: (envelope.flags & ADMIT.token) !== 0,
-      session: (envelope.flags & ADMIT.session) !== 0,
-      retryAfterSeconds: envelope.retryAfterSeconds,
-    };
-    const outcome = record.receive(packet, admission, this.now, this);
-    this.settleAdmission(envelope, outcome);
-    switch (outcome.kind) {
-      case 'drop':
-        this.drop(outcome.reason);
-        break;
-      case 'refused':
-        this.refuse(outcome.packet);
-        break;
-      case 'reply':
-        if (outcome.work === 'h1') this.records.start(record);
-        this.stats.count(WORK_COUNTER[outcome.work]);
-        this.reply(outcome.packet);
-        break;
-      case 'accepted':
-        this.stats.count('h3_accepted');
-        this.families++;
-        if (!this.replied) this.out.valid(this.connection);
-        break;
-      default:
-        assertNever(outcome);
-    }
-  }
-
-  /** A repeat takes no token, nor does a first KKT; a session's place stays taken only for an H1 that read. */
-  private settleAdmission(envelope: PacketEnvelope, outcome: RecordOutcome): void {
-    const { flags, source } = envelope;
-    const free = outcome.kind === 'reply' && (outcome.work === 'repeat' || (outcome.work === 'kkt' && !outcome.token));
-    if ((flags & ADMIT.token) !== 0 && free) this.out.release(RELEASE.token, source);
-    if ((flags & ADMIT.session) === 0) return;
-    if (outcome.kind !== 'reply' || outcome.work !== 'h1') this.out.release(RELEASE.session, source);
-  }
-
-  private refuseUnread(index: number, envelope: PacketEnvelope, reason: DropReason): void {
-    this.giveBack(envelope);
-    if (reason === 'unknown_index') this.out.indexFree(index);
+  refuseUnread(index: number, envelope: PacketEnvelope, reason: DropReason): void {
+    this.reservations.giveBack(envelope);
+    if (reason === 'unknown_index') this.reservations.freeUnlessNamed(index);
     this.drop(reason);
   }
 
-  /** Of a packet that is no handshake's after all. */
-  private giveBack({ flags, source }: PacketEnvelope): void {
-    if ((flags & ADMIT.token) !== 0) this.out.release(RELEASE.token, source);
-    if ((flags & ADMIT.session) !== 0) this.out.release(RELEASE.session, source);
-    if ((flags & ADMIT.record) !== 0) this.out.release(RELEASE.record, source);
+  recordMade(index: number): void {
+    this.out.indexTaken(index, false);
   }
 
-  private sessionPacket(session: GatewaySession, envelope: PacketEnvelope, packet: Uint8Array): void {
+  familyMade(): void {
+    this.families++;
+    if (!this.replied) this.out.valid(this.connection);
+  }
+
+  /** It waited longer than its client did: what was reserved for it goes back, and nothing else happens. */
+  private refuseLate(index: number, envelope: PacketEnvelope, packet: Uint8Array): void {
+    if (index === BOOTSTRAP_INDEX) this.reservations.helloSettled(envelope, packet, false);
+    else this.reservations.giveBack(envelope);
+    this.drop('mailbox_full');
+  }
+
+  private sessionPacket(session: PacketReceiver, envelope: PacketEnvelope, packet: Uint8Array): void {
     // An LP1 index was a handshake's when admission saw the packet, if the H3 was under way before it.
-    this.giveBack(envelope);
+    this.reservations.giveBack(envelope);
     const reason = session.receive(packet, this.now, this);
     if (reason !== undefined) this.drop(reason);
     else if (!this.replied) this.out.valid(this.connection);
   }
 
-  private drop(reason: DropReason): void {
-    this.stats.drop(reason);
-  }
-
-  /** Error, Busy or Collision: the packet does not count as a valid one. */
-  private refuse(packet: Uint8Array): void {
-    this.stats.count('refusals');
-    this.out.reply(this.connection, false, packet);
-  }
-
-  private recordLeaves(record: HandshakeRecord): void {
-    this.out.release(RELEASE.record, record.source);
-    for (const source of record.reservedSources()) this.out.release(RELEASE.session, source);
-  }
-
   private settleEarlyReplies(): void {
-    let due = 0;
-    for (const early of this.earlyReplies) {
-      if (early.deadlineMs > this.now.monotonicMs) break;
+    for (let left = MAX_EARLY_REPLIES; left > 0; left--) {
+      const early = this.earlyReplies.takeDue(this.now.monotonicMs);
+      if (early === undefined) return;
       this.connection = early.connection;
       early.family.settleEarly(this);
-      due++;
     }
-    if (due > 0) this.earlyReplies = this.earlyReplies.slice(due);
+  }
+
+  private familyOver(family: number, source: number): void {
+    this.families--;
+    this.stats.count(COUNTER.families_ended);
+    this.out.familyEnded(family);
+    this.reservations.familyEnded(source);
   }
 
   private hasIndex(index: number): boolean {
@@ -389,10 +316,6 @@ export class Shard implements Effects, InboundHandler {
     do this.lastRequestKey = (this.lastRequestKey + 1) >>> 0;
     while (this.waiting.has(this.lastRequestKey));
     return this.lastRequestKey;
-  }
-
-  private get table() {
-    return { record: (index: number, nowMs: number) => this.records.find(index, nowMs) };
   }
 
   private makeContext(): ResponderContext {
@@ -420,7 +343,7 @@ export class Shard implements Effects, InboundHandler {
       hasIndex: (index) => this.hasIndex(index),
       indexLives: (index) => this.out.indexTaken(index, true),
       allocatePlace: () => this.slab.allocate(),
-      releasePlace: (place) => this.slab.release(place),
+      releasePlace: (place) => this.slab.release(place.slot),
       nextFamilyId: () => {
         this.lastFamilyId = (this.lastFamilyId + 1) >>> 0;
         return this.lastFamilyId;
@@ -431,4 +354,9 @@ export class Shard implements Effects, InboundHandler {
 
 function forwardKind(alone: boolean): number {
   return alone ? REQUEST.forwardAlone : REQUEST.forward;
+}
+
+/** Of the table of indices: LP1's clients choose theirs, and are not to know where in the table those lie. */
+function tableSeed(lp1: Lp1Context | undefined, crypto: CryptoProvider): number {
+  return lp1 === undefined ? 0 : readLe32(crypto.blake3(concat(lp1.ed25519Seed, TABLE_SEED_LABEL)), 0);
 }

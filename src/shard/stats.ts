@@ -32,12 +32,16 @@ export const GAUGES = [
   'pending_requests',
   'pending_early_replies',
   'kem_keys',
+  'sessions_at_rest',
   'slab_bytes',
   'loop_delay_max_ms',
 ] as const;
 export type GaugeName = (typeof GAUGES)[number];
 
-const COUNTER_AT = Object.fromEntries(COUNTERS.map((name, i) => [name, i])) as Record<CounterName, number>;
+/** The place of each counter: whoever counts per packet has no name to look up. */
+export const COUNTER = Object.fromEntries(COUNTERS.map((name, i) => [name, i])) as Readonly<
+  Record<CounterName, number>
+>;
 const DROPS_AT = COUNTERS.length;
 const GAUGES_AT = DROPS_AT + DROP_REASONS.length;
 const LENGTH = GAUGES_AT + GAUGES.length;
@@ -45,9 +49,9 @@ const LENGTH = GAUGES_AT + GAUGES.length;
 export class ShardStats {
   readonly values = new Float64Array(LENGTH);
 
-  count(name: CounterName): void {
-    const at = COUNTER_AT[name];
-    this.values[at] = (this.values[at] ?? 0) + 1;
+  /** `counter`: one of COUNTER. */
+  count(counter: number): void {
+    this.values[counter] = (this.values[counter] ?? 0) + 1;
   }
 
   drop(reason: DropReason): void {

@@ -2,16 +2,28 @@
  * A look into a shard for tests that ask whether anything has changed. It reads private fields: the price for a check
  * that the shard need not serve.
  */
+import type { RestingSession } from '../../src/lp/session.ts';
 import type { GatewaySessionV2 } from '../../src/lp/v2/gateway-session.ts';
 import { TRANSPORT_BYTES, type Transport, type TransportPlace } from '../../src/lp/v2/transport.ts';
 import type { Shard } from '../../src/shard/shard.ts';
 
 interface Inside {
   readonly records: { readonly records: Map<number, RecordInside>; readonly fresh: Set<RecordInside> };
-  readonly sessions: { readonly entries: Map<number, GatewaySessionV2 | null> };
+  readonly sessions: {
+    readonly indices: { keys(): Iterable<number>; readonly size: number };
+    readonly awake: readonly GatewaySessionV2[];
+    readonly resting: RestingInside;
+    wake(resting: RestingSession): GatewaySessionV2;
+  };
+  readonly slab: { readonly slots: number };
   readonly families: number;
   readonly waiting: Map<number, unknown>;
-  readonly earlyReplies: readonly unknown[];
+  readonly earlyReplies: { readonly length: number };
+}
+
+interface RestingInside {
+  expiresMs(slot: number): number;
+  read(slot: number): RestingSession;
 }
 
 interface RecordInside {
@@ -31,8 +43,14 @@ function inside(shard: Shard): Inside {
   return shard as unknown as Inside;
 }
 
+/** Those at rest are woken, which changes nothing but how they are kept. */
 export function sessionsOf(shard: Shard): GatewaySessionV2[] {
-  return [...inside(shard).sessions.entries.values()].filter((entry) => entry !== null);
+  const { sessions, slab } = inside(shard);
+  const { resting } = sessions;
+  for (let slot = 0; slot < slab.slots; slot++) {
+    if (resting.expiresMs(slot) > 0) sessions.wake(resting.read(slot));
+  }
+  return [...sessions.awake];
 }
 
 export function recordsOf(shard: Shard): RecordInside[] {
@@ -42,7 +60,7 @@ export function recordsOf(shard: Shard): RecordInside[] {
 /** Every index that is routed to this shard: records, sessions, and what an H2 or KK2 has promised. */
 export function indicesOf(shard: Shard): Set<number> {
   const indices = new Set(recordsOf(shard).map((record) => record.index));
-  for (const key of inside(shard).sessions.entries.keys()) indices.add(key >>> 0);
+  for (const key of inside(shard).sessions.indices.keys()) indices.add(key >>> 0);
   return indices;
 }
 
@@ -69,10 +87,11 @@ export function stateOf(shard: Shard): ShardState {
   for (const record of records.records.values()) {
     for (const state of record.states) rest.push(state.sessionIndex, state.progress.kind);
   }
-  rest.push(inside(shard).sessions.entries.size);
+  const sessions = sessionsOf(shard);
+  rest.push(inside(shard).sessions.indices.size);
   const keys: Uint8Array[] = [];
   const marks: string[] = [];
-  for (const session of sessionsOf(shard)) {
+  for (const session of sessions) {
     rest.push(session.index, session.transport.sealed, session.place.kind, session.answeredKk1?.n ?? 0);
     const { id, current, pending, lastKk1ReadMs, answers } = session.family as unknown as FamilyInside;
     rest.push(id, current.index, pending?.index ?? 0, lastKk1ReadMs, answers?.entries.length ?? 0);

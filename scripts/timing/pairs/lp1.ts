@@ -66,7 +66,7 @@ function innerTags(ground: Ground): Pair[] {
       classes: ['outer tag wrong', 'outer tag right, inner tag wrong'],
       learns:
         'whether a packet opens under the outer key: somebody who sends a gateway’s own packet back to it knows that it does ' +
-        '(lp1.md §10-B 7). It costs the gateway a try for each nonce that is possible',
+        '(lp1.md §10-B 7). It costs the gateway a try for each nonce that is possible, and nothing when it comes again',
       packets: [last.map((packet) => withBit(packet, -1)), last],
     }),
   ];

@@ -300,4 +300,9 @@ export class GatewaySessionV1 implements GatewaySession {
   expire(effects: Effects): void {
     this.family.expire(this.index, effects);
   }
+
+  /** Its inner Noise state is more than numbers. */
+  rest(): undefined {
+    return undefined;
+  }
 }

@@ -56,6 +56,11 @@ export class AnswerCache {
     this.entries = this.entries.filter((e) => e.requestId !== requestId || e.state.kind === 'answered');
   }
 
+  isEmpty(nowMs: number): boolean {
+    this.dropOld(nowMs);
+    return this.entries.length === 0;
+  }
+
   private dropOld(nowMs: number): void {
     this.entries = this.entries.filter((e) => e.state.kind === 'running' || nowMs - e.atMs < KEEP_MS);
   }

@@ -315,7 +315,7 @@ export class ClientFamily implements ClientSession {
   }
 
   private addSession(index: number, secrets: SessionSecrets): FamilySession {
-    const transport = new Transport(index, ownPlace(), 'initiator', secrets, this.keys.gatewayStatic, 0);
+    const transport = Transport.make(index, ownPlace(), 'initiator', secrets, this.keys.gatewayStatic, 0);
     const session: FamilySession = { transport, place: { kind: 'live' }, attempts: 0 };
     this.sessions.set(index, session);
     return session;

@@ -3,32 +3,26 @@
  * that span sessions: which one seals, which is pending, when a KK1 is read, where an answer goes.
  *
  * Invariants: at most one session is current and at most one pending, a child of the current one; only the current one
- * seals; the chain of a session lasts until its demotion.
+ * seals; the chain of a session lasts until its demotion. A family that is idle and has one session rests as numbers.
  */
 import type { DropReason } from '../drop-reason.ts';
 import type { ResponderContext } from '../responder-context.ts';
-import type { ApplicationAnswer, Effects, SessionFamily } from '../session.ts';
+import type { ApplicationAnswer, Effects, RestingSession, SessionFamily } from '../session.ts';
 import type { Now } from '../time.ts';
-import {
-  encodeFailure,
-  encodeForwardResponse,
-  encodeFrame,
-  FAILURE_CODE,
-  KIND,
-  MAX_FRAME_BODY_LENGTH,
-} from '../wire/application-frame.ts';
 import { readLe32, sameBytes } from '../wire/bytes.ts';
-import { MAX_PACKET_LENGTH, TYPE } from '../wire/packet.ts';
+import { TYPE } from '../wire/packet.ts';
 import { AnswerCache, type Recalled } from './answer-cache.ts';
-import { answerFrame, type FrameHost, type FrameVerdict } from './gateway-frames.ts';
+import { answerFrame, encodeAnswer, type FrameHost, type FrameVerdict, tryLater } from './gateway-frames.ts';
 import { CURRENT, ENDED, GatewaySessionV2, type SessionHost } from './gateway-session.ts';
 import { type SessionSecrets, wipeSecrets } from './key-schedule.ts';
 import { respondToKk1 } from './subsession-responder.ts';
-import { Transport } from './transport.ts';
+import { PacketScratch, Transport } from './transport.ts';
 
 /** Rule 2 (d): a KK1 of this family that was read keeps the next one off for so long. */
 const KK1_INTERVAL_MS = 10_000;
 const SUBSESSION_REQUEST_INTERVAL_MS = 60_000;
+/** A family rests when it has been quiet for so long: what comes every few seconds should not be made anew each time. */
+const REST_AFTER_MS = 10_000;
 const REKEY_AFTER_PACKETS = 2 ** 32;
 /** §4: the reply to H3 is the early frame's answer if that is ready by then. */
 const EARLY_REPLY_MS = 1_000;
@@ -38,7 +32,7 @@ const EMPTY = new Uint8Array(0);
 const NEVER = -1_000_000_000;
 
 /** Replies are sealed here: `Effects.reply` copies what it takes. */
-const REPLY = new Uint8Array(new ArrayBuffer(MAX_PACKET_LENGTH));
+const REPLY = new PacketScratch();
 const NONE: readonly GatewaySessionV2[] = [];
 
 type ReplyToH3 =
@@ -60,21 +54,30 @@ export class GatewayFamily implements SessionFamily, SessionHost, FrameHost {
   readonly source: number;
   readonly context: ResponderContext;
   private reply: ReplyToH3 = DUE;
+  /** Nobody asks for the reply to H3 again. */
+  private recordGone = false;
   private readonly first: GatewaySessionV2;
   private current: GatewaySessionV2;
   private pending: GatewaySessionV2 | undefined = undefined;
   private demoted: readonly GatewaySessionV2[] = NONE;
   private answers: AnswerCache | undefined = undefined;
   private earlyRequestId: number | undefined = undefined;
+  /** Requests that wait for their answer. */
+  private running = 0;
   private lastKk1ReadMs = NEVER;
   private lastRekeyAskedMs = NEVER;
   private over = false;
 
-  private constructor(context: ResponderContext, origin: FamilyOrigin, nowMs: number) {
-    this.id = context.nextFamilyId();
-    this.source = origin.source;
+  private constructor(
+    context: ResponderContext,
+    id: number,
+    source: number,
+    makeFirst: (family: GatewayFamily) => GatewaySessionV2,
+  ) {
+    this.id = id;
+    this.source = source;
     this.context = context;
-    this.first = this.makeSession(origin.index, origin.secrets, origin.peerStatic, true, nowMs);
+    this.first = makeFirst(this);
     this.current = this.first;
   }
 
@@ -86,10 +89,44 @@ export class GatewayFamily implements SessionFamily, SessionHost, FrameHost {
     now: Now,
     effects: Effects,
   ): GatewayFamily {
-    const family = new GatewayFamily(context, origin, now.monotonicMs);
+    const family = new GatewayFamily(context, context.nextFamilyId(), origin.source, (owner) =>
+      owner.makeSession(origin.index, origin.secrets, origin.peerStatic, true, now.monotonicMs),
+    );
     effects.addSession(family.first);
     family.receiveEarlyFrame(earlyFrame, now, effects);
     return family;
+  }
+
+  /** The session of a family that rested. */
+  static wake(context: ResponderContext, resting: RestingSession): GatewaySessionV2 {
+    const { index, place, sent, received, createdMs, lastValidMs } = resting;
+    const family = new GatewayFamily(context, resting.family, resting.source, (owner) => {
+      const transport = Transport.wake(index, place, sent, received);
+      return new GatewaySessionV2(owner, transport, CURRENT, createdMs, lastValidMs);
+    });
+    family.reply = FORGOTTEN;
+    return family.current;
+  }
+
+  /** Whoever still holds this family finds it over: the session goes on in the one that is woken. */
+  rest(session: GatewaySessionV2, nowMs: number): RestingSession | undefined {
+    if (!this.isIdle(session, nowMs)) return undefined;
+    const { transport, createdMs, lastValidMs, expiresMs } = session;
+    const resting: RestingSession = {
+      place: transport.place,
+      index: session.index,
+      family: this.id,
+      source: this.source,
+      createdMs,
+      lastValidMs,
+      expiresMs,
+      sent: transport.sealed,
+      received: transport.received,
+    };
+    transport.retire();
+    session.become(ENDED);
+    this.over = true;
+    return resting;
   }
 
   /** A valid packet of one of the family's sessions, or one whose KK1 may still turn out invalid. */
@@ -125,10 +162,12 @@ export class GatewayFamily implements SessionFamily, SessionHost, FrameHost {
 
   /** The record is gone, and nobody can ask for the reply again. */
   forgetReplyToH3(): void {
+    this.recordGone = true;
     if (this.reply.kind === 'sent') this.reply = FORGOTTEN;
   }
 
   answer(requestId: number, answer: ApplicationAnswer, now: Now, effects: Effects): void {
+    this.running--;
     if (this.over) return;
     const frame = encodeAnswer(requestId, answer);
     if (answer.kind === 'registration') this.answers?.finish(requestId, frame, now.monotonicMs);
@@ -195,7 +234,10 @@ export class GatewayFamily implements SessionFamily, SessionHost, FrameHost {
       this.answers ??= new AnswerCache();
       if (!this.answers.begin(request.requestId, bodyHash, now.monotonicMs)) return false;
     }
-    if (effects.request(this, request)) return true;
+    if (effects.request(this, request)) {
+      this.running++;
+      return true;
+    }
     this.answers?.forget(request.requestId);
     return false;
   }
@@ -294,7 +336,7 @@ export class GatewayFamily implements SessionFamily, SessionHost, FrameHost {
   private replyAtZero(type: number, content: Uint8Array, effects: Effects): void {
     this.earlyRequestId = undefined;
     const packet = this.first.transport.sealReplyToH3(this.context.crypto, type, content);
-    this.reply = { kind: 'sent', packet };
+    this.reply = this.recordGone ? FORGOTTEN : { kind: 'sent', packet };
     effects.reply(packet);
   }
 
@@ -306,8 +348,18 @@ export class GatewayFamily implements SessionFamily, SessionHost, FrameHost {
     nowMs: number,
   ): GatewaySessionV2 {
     const place = this.context.allocatePlace();
-    const transport = new Transport(index, place, 'responder', secrets, peerStatic, fromHandshake ? 1 : 0);
-    return new GatewaySessionV2(this, transport, CURRENT, fromHandshake, nowMs);
+    const transport = Transport.make(index, place, 'responder', secrets, peerStatic, fromHandshake ? 1 : 0);
+    return new GatewaySessionV2(this, transport, CURRENT, nowMs);
+  }
+
+  /** Whether what `rest` returns is all there is. The marks of the last KK1 and the last asking have lost their meaning. */
+  private isIdle(session: GatewaySessionV2, nowMs: number): boolean {
+    if (this.over || session !== this.current || this.pending !== undefined || this.demoted.length > 0) return false;
+    if (this.reply.kind !== 'forgotten' || this.running > 0) return false;
+    if (nowMs - Math.max(session.createdMs, session.lastValidMs) < REST_AFTER_MS) return false;
+    if (nowMs - this.lastKk1ReadMs < KK1_INTERVAL_MS) return false;
+    if (nowMs - this.lastRekeyAskedMs < SUBSESSION_REQUEST_INTERVAL_MS) return false;
+    return session.answeredKk1 === undefined && this.answers?.isEmpty(nowMs) !== false;
   }
 
   private dropPending(effects: Effects): void {
@@ -333,26 +385,5 @@ export class GatewayFamily implements SessionFamily, SessionHost, FrameHost {
     session.answeredKk1 = undefined;
     this.context.releasePlace(session.transport.releasePlace());
     this.context.freeIndex(session.index);
-  }
-}
-
-function tryLater(requestId: number): Uint8Array {
-  return encodeFrame(KIND.failure, requestId, encodeFailure({ code: FAILURE_CODE.tryLater, text: 'try later' }));
-}
-
-function encodeAnswer(requestId: number, answer: ApplicationAnswer): Uint8Array {
-  switch (answer.kind) {
-    case 'registration':
-      return encodeFrame(KIND.registrationResponse, requestId, answer.body);
-    case 'forward': {
-      const body = encodeForwardResponse(answer.response);
-      // The forwarder keeps replies within a packet; this is the last line before a packet that cannot be sealed.
-      const fitting = body.length <= MAX_FRAME_BODY_LENGTH ? body : Uint8Array.of(4);
-      return encodeFrame(KIND.forwardResponse, requestId, fitting);
-    }
-    case 'failure':
-      return encodeFrame(KIND.failure, requestId, encodeFailure(answer));
-    case 'index':
-      throw new Error('assertion: LP2 assigns its indices and never asks for one');
   }
 }

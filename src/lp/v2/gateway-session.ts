@@ -2,9 +2,9 @@
  * A session at the gateway (lp2.md §5–§7): its transport, its place in the family, its lifetime. It opens packets and
  * checks their form; what a valid packet means is the family's.
  */
-import type { DropReason } from '../drop-reason.ts';
+import { assertNever, type DropReason } from '../drop-reason.ts';
 import type { ResponderContext } from '../responder-context.ts';
-import type { Effects, GatewaySession, SessionFamily } from '../session.ts';
+import type { Effects, GatewaySession, RestingSession, SessionFamily } from '../session.ts';
 import type { Now } from '../time.ts';
 import { FRAME_HEADER_LENGTH } from '../wire/application-frame.ts';
 import { contentOf, TYPE, typeOf } from '../wire/packet.ts';
@@ -41,6 +41,7 @@ export interface SessionHost extends SessionFamily {
     effects: Effects,
   ): DropReason | undefined;
   sessionExpired(session: GatewaySessionV2, effects: Effects): void;
+  rest(session: GatewaySessionV2, nowMs: number): RestingSession | undefined;
 }
 
 const NEVER = -1;
@@ -51,22 +52,21 @@ export class GatewaySessionV2 implements GatewaySession {
   readonly createdMs: number;
   place: SessionPlace;
   answeredKk1: AnsweredKk1 | undefined = undefined;
-  private lastValidMs = NEVER;
-  /** A session of a handshake lives 5 min until a packet of its own was opened; a pending one as long as its parent. */
-  private readonly fromHandshake: boolean;
+  /** Of its last packet that was opened and whose form was right; negative when there was none. */
+  lastValidMs: number;
 
   constructor(
     family: SessionHost,
     transport: Transport,
     place: SessionPlace,
-    fromHandshake: boolean,
     createdMs: number,
+    lastValidMs: number = NEVER,
   ) {
     this.family = family;
     this.transport = transport;
     this.place = place;
-    this.fromHandshake = fromHandshake;
     this.createdMs = createdMs;
+    this.lastValidMs = lastValidMs;
   }
 
   get index(): number {
@@ -75,7 +75,15 @@ export class GatewaySessionV2 implements GatewaySession {
 
   receive(packet: Uint8Array, now: Now, effects: Effects): DropReason | undefined {
     const failed = this.transport.open(this.family.context.crypto, packet);
-    if (failed !== undefined) return failed;
+    return failed ?? this.act(packet, now, effects);
+  }
+
+  /** The packet that woke it: `openPacket` has opened it. */
+  receiveOpened(packet: Uint8Array, now: Now, effects: Effects): DropReason | undefined {
+    return this.transport.opened(packet) ?? this.act(packet, now, effects);
+  }
+
+  private act(packet: Uint8Array, now: Now, effects: Effects): DropReason | undefined {
     const type = typeOf(packet);
     const content = contentOf(packet);
     if (!wellFormed(type, content.length)) return 'content';
@@ -93,20 +101,35 @@ export class GatewaySessionV2 implements GatewaySession {
   }
 
   expired(nowMs: number): boolean {
+    return nowMs >= this.expiresMs;
+  }
+
+  /** When the session's time is over if no packet comes. */
+  get expiresMs(): number {
     const { lifetimes } = this.family.context;
     switch (this.place.kind) {
       case 'ended':
-        return true;
+        return Number.NEGATIVE_INFINITY;
       case 'demoted':
-        return nowMs - this.place.atMs >= lifetimes.demotedSessionMs;
+        return this.place.atMs + lifetimes.demotedSessionMs;
       case 'pending':
-        return this.place.parent.expired(nowMs);
-      case 'current': {
-        if (nowMs - this.createdMs >= lifetimes.sessionMaxMs) return true;
-        if (this.lastValidMs !== NEVER) return nowMs - this.lastValidMs >= lifetimes.sessionIdleMs;
-        return nowMs - this.createdMs >= (this.fromHandshake ? lifetimes.unusedSessionMs : lifetimes.sessionIdleMs);
-      }
+        return this.place.parent.expiresMs;
+      case 'current':
+        return Math.min(this.createdMs + lifetimes.sessionMaxMs, this.idleUntilMs);
+      default:
+        return assertNever(this.place);
     }
+  }
+
+  /** Without a packet of its own it is a handshake's: what rekeying makes becomes the newest by such a packet. */
+  private get idleUntilMs(): number {
+    const { lifetimes } = this.family.context;
+    if (this.lastValidMs === NEVER) return this.createdMs + lifetimes.unusedSessionMs;
+    return this.lastValidMs + lifetimes.sessionIdleMs;
+  }
+
+  rest(nowMs: number): RestingSession | undefined {
+    return this.family.rest(this, nowMs);
   }
 
   expire(effects: Effects): void {

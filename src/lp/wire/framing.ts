@@ -3,7 +3,7 @@
  * connection fix its framing. The cutter holds at most one partial frame, and only one whose header was admitted:
  * the rest of a refused frame passes through unbuffered.
  */
-import { readBe16, readBe32, writeBe16, writeBe32 } from './bytes.ts';
+import { readBe16, writeBe16, writeBe32 } from './bytes.ts';
 import { HEADER_LENGTH, MAX_PACKET_LENGTH, MIN_PACKET_LENGTH } from './packet.ts';
 
 export type Framing = 'be16' | 'be32';
@@ -26,7 +26,8 @@ export class FrameCutter {
   /** The stream cannot be resynchronised any more: close the connection. */
   broken = false;
   private readonly sink: FrameSink;
-  private readonly prefix = new Uint8Array(4);
+  /** Big-endian, of as many bytes as there are: a number costs a connection less than an array. */
+  private prefix = 0;
   private prefixFilled = 0;
   /** Packet length of the frame that is under way, 0 between frames. */
   private length = 0;
@@ -98,13 +99,16 @@ export class FrameCutter {
     let at = start;
     for (;;) {
       const width = this.framing === undefined ? 2 : this.framing === 'be16' ? 2 : 4;
-      while (this.prefixFilled < width && at < chunk.length) this.prefix[this.prefixFilled++] = chunk[at++] ?? 0;
+      for (; this.prefixFilled < width && at < chunk.length; this.prefixFilled++) {
+        this.prefix = ((this.prefix << 8) | (chunk[at++] ?? 0)) >>> 0;
+      }
       if (this.prefixFilled < width) return at;
       if (this.framing !== undefined) break;
       // A packet has at least 34 bytes, so two leading zeros can only begin a BE32 length.
-      this.framing = readBe16(this.prefix, 0) === 0 ? 'be32' : 'be16';
+      this.framing = this.prefix === 0 ? 'be32' : 'be16';
     }
-    const length = this.framing === 'be16' ? readBe16(this.prefix, 0) : readBe32(this.prefix, 0);
+    const length = this.prefix;
+    this.prefix = 0;
     this.prefixFilled = 0;
     if (length < MIN_PACKET_LENGTH || length > MAX_PACKET_LENGTH) this.broken = true;
     else this.length = length;

@@ -8,7 +8,7 @@ import { CLIENT_HELLO_PACKET_LENGTH } from './message.ts';
 import { BOOTSTRAP_INDEX, isSessionIndex, MIN_PACKET_LENGTH } from './packet.ts';
 
 /** H3 with the largest early frame. */
-const MAX_HANDSHAKE_PACKET_LENGTH = 2_048;
+export const MAX_HANDSHAKE_PACKET_LENGTH = 2_048;
 const MAX_HANDSHAKE_COUNTER = 2;
 
 /**

@@ -208,9 +208,9 @@ test('a reply that cannot be one ends the exchange without an answer', (t) => {
 
 /** The gateway's transport of this session. */
 function familyOfGateway({ harness }: Ground, session: ClientSessionV1) {
-  type Inside = { sessions: { entries: Map<number, { family: { family: ReturnType<typeof familyOf> } }> } };
-  const { entries } = (harness.shard as unknown as Inside).sessions;
-  return entries.get(session.index | 0)!.family.family.find(session.index)!.transport;
+  type Face = { index: number; family: { family: ReturnType<typeof familyOf> } };
+  const { awake } = (harness.shard as unknown as { sessions: { awake: Face[] } }).sessions;
+  return awake.find((face) => face.index === session.index)!.family.family.find(session.index)!.transport;
 }
 
 test('rekeying: KK1, KK2, Ready; from then on the client seals on the new index alone', (t) => {

@@ -86,7 +86,7 @@ export function checkKk2Refusals(t: Test, v: VectorReader, crypto: CryptoProvide
 function contentAtGateway(v: VectorReader, crypto: CryptoProvider, packet: Uint8Array): Uint8Array {
   const h3 = v.top().under('suites.xwing.h3');
   const index = v.top().number('suites.xwing.h2.session_index');
-  const transport = new Transport(index, ownPlace(), 'responder', secretsAt(h3), new Uint8Array(32), 0);
+  const transport = Transport.make(index, ownPlace(), 'responder', secretsAt(h3), new Uint8Array(32), 0);
   const copy = packet.slice();
   if (transport.open(crypto, copy) !== undefined) throw new Error('KK1 does not open');
   return contentOf(copy);

@@ -78,7 +78,7 @@ function checkNonce(t: Test, key: Uint8Array, nonce: Uint8Array, crypto: CryptoP
   crypto.aeadSeal(packet.subarray(12), packet.subarray(12, 18), packet.subarray(0, 12), nonce, key);
   const none = new Uint8Array(32);
   const secrets = { initiatorToResponder: key, responderToInitiator: none, chain: none };
-  const transport = new Transport(0x8000_0001, ownPlace(), 'responder', secrets, none, 0);
+  const transport = Transport.make(0x8000_0001, ownPlace(), 'responder', secrets, none, 0);
   t.is(transport.open(crypto, packet), undefined);
 }
 
@@ -206,7 +206,7 @@ export function checkTransport(t: Test, v: VectorReader, crypto: CryptoProvider)
   const session = v.under(tr.text('session'));
   t.is(session.text('session_keys.chain'), tr.text('session_keys.chain'));
   const make = (role: 'initiator' | 'responder') =>
-    new Transport(index, ownPlace(), role, secrets, new Uint8Array(32), 0);
+    Transport.make(index, ownPlace(), role, secrets, new Uint8Array(32), 0);
   for (const section of ['data', 'control']) {
     // One receiver for each direction: the counters ascend.
     const receivers = { i2r: make('responder'), r2i: make('initiator') };

@@ -150,7 +150,7 @@ function checkCounter(t: Test, v: VectorReader, message: string): void {
 
 /** The content of a sealed packet of the vectors. */
 function opened(v: VectorReader, crypto: CryptoProvider, index: number, secrets: SessionSecrets, path: string) {
-  const transport = new Transport(index, ownPlace(), 'responder', secrets, new Uint8Array(32), 0);
+  const transport = Transport.make(index, ownPlace(), 'responder', secrets, new Uint8Array(32), 0);
   const packet = v.hex(path);
   if (transport.open(crypto, packet) !== undefined) throw new Error(`${path} does not open`);
   return contentOf(packet);

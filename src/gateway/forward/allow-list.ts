@@ -6,6 +6,7 @@
 import { isIP } from 'node:net';
 import ipaddr from 'ipaddr.js';
 import type { ForwardTarget } from '../../lp/wire/application-frame.ts';
+import { readLe32 } from '../../lp/wire/bytes.ts';
 
 const IDENTITY_LENGTH = 32;
 
@@ -62,18 +63,30 @@ function parseAddress(text: string): ParsedAddress {
   return { kind: 'address', family: 4, bytes, text: parsed.toString() };
 }
 
-function hex(bytes: Uint8Array): string {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('hex');
+interface Listed {
+  readonly identity: Uint8Array;
+  readonly family: 4 | 6;
+  readonly ip: Uint8Array;
+  readonly exit: Exit;
 }
 
-function keyOf(identity: string, family: number, ip: Uint8Array, port: number): string {
-  return `${identity}/${family}/${hex(ip)}/${port}`;
+/** Nothing here is secret: who asks knows the target. */
+function equal(a: Uint8Array, b: Uint8Array): boolean {
+  if (a.length !== b.length) return false;
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
+  return true;
 }
+
+function keyOf({ identity, family, ip, port }: Omit<Listed, 'exit'> & { readonly port: number }): string {
+  return `${Buffer.from(identity).toString('hex')}/${family}/${Buffer.from(ip).toString('hex')}/${port}`;
+}
+
+/** Keys are random in every byte, so these four tell nearly all of them apart. */
+const shortOf = (identity: Uint8Array) => readLe32(identity, 0);
 
 /** Throws AllowListError. An entry that is there twice counts once. */
 export function createAllowList(entries: readonly AllowListEntry[]): AllowList {
-  const exits = new Map<string, Exit>();
-  const firstOf = new Map<string, Exit>();
+  const byIdentity = new Map<number, Listed[]>();
   const problems: string[] = [];
   for (const [index, entry] of entries.entries()) {
     const { port } = entry;
@@ -84,18 +97,26 @@ export function createAllowList(entries: readonly AllowListEntry[]): AllowList {
       problems.push(`entry ${index}: address ${JSON.stringify(entry.address)} ${address.reason}`);
       continue;
     }
-    const identity = hex(entry.identity);
-    const key = keyOf(identity, address.family, address.bytes, port);
-    const exit: Exit = { key, address: address.text, port };
-    if (!exits.has(key)) exits.set(key, exit);
-    if (!firstOf.has(identity)) firstOf.set(identity, exit);
+    if (entry.identity.length !== IDENTITY_LENGTH) continue;
+    const listed = { identity: entry.identity.slice(), family: address.family, ip: address.bytes };
+    const key = keyOf({ ...listed, port });
+    const short = shortOf(entry.identity);
+    const others = byIdentity.get(short) ?? [];
+    byIdentity.set(short, others);
+    if (others.some(({ exit }) => exit.key === key)) continue;
+    others.push({ ...listed, exit: { key, address: address.text, port } });
   }
   if (problems.length > 0) throw new AllowListError(problems);
   return {
-    find(target) {
-      const identity = hex(target.identity);
-      if (target.family === 0) return target.ip.length === 0 ? firstOf.get(identity) : undefined;
-      return exits.get(keyOf(identity, target.family, target.ip, target.port));
+    find({ identity, family, ip, port }) {
+      if (identity.length !== IDENTITY_LENGTH || (family === 0 && ip.length > 0)) return undefined;
+      for (const listed of byIdentity.get(shortOf(identity)) ?? []) {
+        if (!equal(listed.identity, identity)) continue;
+        // In the order of the list: the first one where the target names no address.
+        if (family === 0) return listed.exit;
+        if (listed.family === family && listed.exit.port === port && equal(listed.ip, ip)) return listed.exit;
+      }
+      return undefined;
     },
   };
 }

@@ -2,7 +2,7 @@
  * Connections that this side has ended after a Forward that asks for no reply (lp2.md §5) and that wait for the exit to
  * end them too. Invariant: at most `maxEnding`, none longer than `endingMs`; beyond, the oldest is destroyed.
  */
-import type { CancelTimer, Timers } from '../../system/timers.ts';
+import { Deadlines, type Time } from './deadlines.ts';
 import type { ExitConnection } from './exit-connection.ts';
 
 export interface EndingConnectionsOptions {
@@ -11,13 +11,12 @@ export interface EndingConnectionsOptions {
 }
 
 export class EndingConnections {
-  readonly #options: EndingConnectionsOptions;
-  readonly #timers: Timers;
-  readonly #all = new Map<ExitConnection, CancelTimer>();
+  readonly #maxEnding: number;
+  readonly #all: Deadlines<ExitConnection>;
 
-  constructor(options: EndingConnectionsOptions, timers: Timers) {
-    this.#options = options;
-    this.#timers = timers;
+  constructor({ maxEnding, endingMs }: EndingConnectionsOptions, time: Time) {
+    this.#maxEnding = maxEnding;
+    this.#all = new Deadlines(endingMs, time, (connection) => connection.destroy());
   }
 
   get size(): number {
@@ -26,24 +25,16 @@ export class EndingConnections {
 
   add(connection: ExitConnection): void {
     connection.disown();
-    const destroy = () => this.#destroy(connection);
-    this.#all.set(connection, this.#timers.after(this.#options.endingMs, destroy));
-    const [oldest] = this.#all.keys();
-    if (this.#all.size > this.#options.maxEnding && oldest !== undefined) this.#destroy(oldest);
+    this.#all.add(connection);
+    if (this.#all.size > this.#maxEnding) this.#destroyFirst();
   }
 
-  /** The connection is closed. */
-  forget(connection: ExitConnection): void {
-    this.#all.get(connection)?.();
-    this.#all.delete(connection);
+  close(): void {
+    while (this.#all.size > 0) this.#destroyFirst();
+    this.#all.close();
   }
 
-  destroyAll(): void {
-    for (const connection of [...this.#all.keys()]) this.#destroy(connection);
-  }
-
-  #destroy(connection: ExitConnection): void {
-    this.forget(connection);
-    connection.destroy();
+  #destroyFirst(): void {
+    this.#all.first?.destroy();
   }
 }

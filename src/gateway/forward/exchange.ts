@@ -5,40 +5,38 @@
  */
 import { FORWARD_STATUS } from '../../lp/wire/application-frame.ts';
 import { encodeFrames } from '../../lp/wire/framing.ts';
-import type { CancelTimer, Timers } from '../../system/timers.ts';
-import type { ExitConnection } from './exit-connection.ts';
+import { Timed } from './deadlines.ts';
+import type { ExitConnection, ExitConnectionOwner } from './exit-connection.ts';
+import type { Place } from './places.ts';
 import { ReplyReader } from './reply-reader.ts';
-import type { ForwardResult, ForwardStatus } from './types.ts';
+import type { ForwardStatus } from './types.ts';
 
-export interface ExchangeOutcome {
-  readonly result: ForwardResult;
-  /** `reusable`: at a packet boundary with nothing outstanding. `ending`: written and ended by this side. */
-  readonly connection:
-    | { readonly kind: 'none' }
-    | { readonly kind: 'reusable' | 'ending'; readonly connection: ExitConnection };
-}
-
-export interface ExchangeOptions {
+export interface ExchangeRequest {
   readonly packets: readonly Uint8Array[];
   /** 0..255; 0 asks for no reply. */
   readonly replies: number;
-  readonly kept: ExitConnection | undefined;
-  readonly connectTimeoutMs: number;
-  readonly exchangeTimeoutMs: number;
+  /** The first packet has index 0: an exit's balancer places the handshake by it. */
+  readonly bootstrap: boolean;
+  /** Told the body of the ForwardResponse, which is valid only during the call. */
+  readonly done: (response: Uint8Array) => void;
 }
 
-export interface ExchangeDependencies {
-  readonly timers: Timers;
-  /** A connecting connection, or `undefined` where the system gives none. */
-  open(): ExitConnection | undefined;
+/** `reusable`: at a packet boundary with nothing outstanding. `ending`: written and ended by this side. */
+export type HandedOver = 'reusable' | 'ending';
+
+export interface ExchangeHost {
+  /** A connecting connection, which ends when it takes too long; `undefined` where the system gives none. */
+  open(exchange: Exchange): ExitConnection | undefined;
+  connected(connection: ExitConnection): void;
   /** A kept connection turned out closed, and a new one is opened in its place. */
   retried(): void;
-  ended(outcome: ExchangeOutcome): void;
+  /** Before `done` is told. A connection is handed over where the outcome is a good one. */
+  ended(exchange: Exchange, status: ForwardStatus, how?: HandedOver, connection?: ExitConnection): void;
 }
 
 type State =
   | { readonly kind: 'unstarted' }
-  | { readonly kind: 'connecting'; readonly connection: ExitConnection; readonly cancelConnectTimer: CancelTimer }
+  | { readonly kind: 'connecting'; readonly connection: ExitConnection }
   | {
       readonly kind: 'written';
       readonly connection: ExitConnection;
@@ -49,76 +47,63 @@ type State =
     }
   | { readonly kind: 'ended' };
 
-export class Exchange {
-  readonly #options: ExchangeOptions;
-  readonly #dependencies: ExchangeDependencies;
+const UNSTARTED: State = { kind: 'unstarted' };
+const ENDED: State = { kind: 'ended' };
+
+export class Exchange extends Timed<Exchange> implements ExitConnectionOwner {
+  readonly place: Place;
+  readonly bootstrap: boolean;
+  /** Whether its connection may be kept for the next one: no longer when its family has ended. */
+  mayKeep = true;
+  readonly #host: ExchangeHost;
+  readonly #replies: number;
+  readonly #done: (response: Uint8Array) => void;
   /** Made at once: the caller may reuse the packets' memory. */
   readonly #frames: Uint8Array;
-  #state: State = { kind: 'unstarted' };
-  #cancelExchangeTimer: CancelTimer = () => {};
+  #state: State = UNSTARTED;
 
-  constructor(options: ExchangeOptions, dependencies: ExchangeDependencies) {
-    this.#options = options;
-    this.#dependencies = dependencies;
-    this.#frames = encodeFrames('be32', options.packets);
+  constructor(place: Place, request: ExchangeRequest, host: ExchangeHost) {
+    super();
+    this.place = place;
+    this.bootstrap = request.bootstrap;
+    this.#host = host;
+    this.#replies = request.replies;
+    this.#done = request.done;
+    this.#frames = encodeFrames('be32', request.packets);
   }
 
-  start(): void {
-    const { kept, exchangeTimeoutMs } = this.#options;
-    this.#cancelExchangeTimer = this.#dependencies.timers.after(exchangeTimeoutMs, () =>
-      this.#endWith(FORWARD_STATUS.timeout),
-    );
+  start(kept: ExitConnection | undefined): void {
     if (kept === undefined) this.#connect();
     else this.#write(kept, true);
+  }
+
+  timedOut(): void {
+    this.#endWith(FORWARD_STATUS.timeout);
   }
 
   abort(): void {
     this.#endWith(FORWARD_STATUS.closed);
   }
 
-  #connect(): void {
-    const connection = this.#dependencies.open();
-    if (connection === undefined) {
-      this.#endWith(FORWARD_STATUS.connectFailed);
-      return;
-    }
-    const failed = () => this.#endWith(FORWARD_STATUS.connectFailed);
-    const cancelConnectTimer = this.#dependencies.timers.after(this.#options.connectTimeoutMs, failed);
-    this.#state = { kind: 'connecting', connection, cancelConnectTimer };
-    connection.own({
-      connected: () => {
-        cancelConnectTimer();
-        this.#write(connection, false);
-      },
-      received() {},
-      ended: failed,
-    });
+  // Of its connection.
+
+  connected(): void {
+    const state = this.#state;
+    if (state.kind !== 'connecting') return;
+    this.#host.connected(state.connection);
+    this.#write(state.connection, false);
   }
 
-  #write(connection: ExitConnection, reused: boolean): void {
-    const { replies } = this.#options;
-    const reader = replies === 0 ? undefined : new ReplyReader(replies);
-    this.#state = { kind: 'written', connection, reader, retryable: reused };
-    connection.own({
-      connected() {},
-      received: (chunk) => this.#received(chunk),
-      ended: () => this.#streamEnded(),
-    });
-    if (reader === undefined) connection.end(this.#frames, () => this.#flushed(connection));
-    else connection.write(this.#frames);
-  }
-
-  #received(chunk: Uint8Array): void {
+  received(chunk: Uint8Array): void {
     const state = this.#state;
     if (state.kind !== 'written') return;
     state.retryable = false;
     if (state.reader === undefined) return;
-    const { reader, connection } = state;
-    switch (reader.push(chunk)) {
+    switch (state.reader.push(chunk)) {
       case 'open':
         return;
       case 'complete':
-        if (reader.exact) this.#handOver(reader.packets, { kind: 'reusable', connection });
+        if (state.reader.exact) this.#handOver('reusable', state.connection, state.reader);
         else this.#endWith(FORWARD_STATUS.ok);
         return;
       case 'stopped':
@@ -133,43 +118,60 @@ export class Exchange {
     }
   }
 
-  #streamEnded(): void {
+  ended(): void {
     const state = this.#state;
+    if (state.kind === 'connecting') this.#endWith(FORWARD_STATUS.connectFailed);
     if (state.kind !== 'written') return;
     if (!state.retryable) {
       this.#endWith(FORWARD_STATUS.closed);
       return;
     }
     state.connection.destroy();
-    this.#dependencies.retried();
+    this.#host.retried();
     this.#connect();
+  }
+
+  #connect(): void {
+    const connection = this.#host.open(this);
+    if (connection === undefined) {
+      this.#end(FORWARD_STATUS.connectFailed, undefined);
+      return;
+    }
+    this.#state = { kind: 'connecting', connection };
+    connection.own(this);
+  }
+
+  #write(connection: ExitConnection, reused: boolean): void {
+    const reader = this.#replies === 0 ? undefined : new ReplyReader(this.#replies);
+    this.#state = { kind: 'written', connection, reader, retryable: reused };
+    connection.own(this);
+    if (reader === undefined) connection.end(this.#frames, () => this.#flushed(connection));
+    else connection.write(this.#frames);
   }
 
   #flushed(connection: ExitConnection): void {
     // A kept connection may have been replaced, or the time may have run out, before its writes were through.
     if (this.#state.kind !== 'written' || this.#state.connection !== connection) return;
-    this.#handOver([], { kind: 'ending', connection });
+    this.#handOver('ending', connection, undefined);
   }
 
   /** Ends well, with a connection that lives on. */
-  #handOver(packets: readonly Uint8Array[], connection: ExchangeOutcome['connection']): void {
-    this.#end({ result: { status: FORWARD_STATUS.ok, packets }, connection });
+  #handOver(how: HandedOver, connection: ExitConnection, reader: ReplyReader | undefined): void {
+    this.#end(FORWARD_STATUS.ok, reader, how, connection);
   }
 
   /** Ends with what came (nothing, where it was too large), and destroys the connection. */
   #endWith(status: ForwardStatus): void {
     const state = this.#state;
-    let packets: readonly Uint8Array[] = [];
     if (state.kind === 'ended') return;
     if (state.kind !== 'unstarted') state.connection.destroy();
-    if (state.kind === 'written' && status !== FORWARD_STATUS.replyTooLarge) packets = state.reader?.packets ?? [];
-    this.#end({ result: { status, packets }, connection: { kind: 'none' } });
+    const whole = state.kind === 'written' && status !== FORWARD_STATUS.replyTooLarge;
+    this.#end(status, whole ? state.reader : undefined);
   }
 
-  #end(outcome: ExchangeOutcome): void {
-    if (this.#state.kind === 'connecting') this.#state.cancelConnectTimer();
-    this.#cancelExchangeTimer();
-    this.#state = { kind: 'ended' };
-    this.#dependencies.ended(outcome);
+  #end(status: ForwardStatus, reader: ReplyReader | undefined, how?: HandedOver, connection?: ExitConnection): void {
+    this.#state = ENDED;
+    this.#host.ended(this, status, how, connection);
+    this.#done(reader?.response(status) ?? Uint8Array.of(status));
   }
 }

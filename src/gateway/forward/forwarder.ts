@@ -5,14 +5,14 @@
  */
 import assert from 'node:assert';
 import { connect as connectSocket } from 'node:net';
-import { FORWARD_STATUS } from '../../lp/wire/application-frame.ts';
+import { decodeForwardResponse, FORWARD_STATUS } from '../../lp/wire/application-frame.ts';
 import { BOOTSTRAP_INDEX, MAX_PACKET_LENGTH, MIN_PACKET_LENGTH, receiverIndex } from '../../lp/wire/packet.ts';
-import { systemTimers, type Timers } from '../../system/timers.ts';
-import type { Exit } from './allow-list.ts';
+import { systemTimers } from '../../system/timers.ts';
+import { Deadlines } from './deadlines.ts';
 import { EndingConnections } from './ending-connections.ts';
-import { Exchange, type ExchangeOutcome } from './exchange.ts';
-import { ExitConnection } from './exit-connection.ts';
-import { KeptConnections } from './kept-connections.ts';
+import { Exchange, type ExchangeHost, type HandedOver } from './exchange.ts';
+import { type Connect, ExitConnection } from './exit-connection.ts';
+import { type Place, Places } from './places.ts';
 import {
   FORWARDER_DEFAULTS,
   type Forwarder,
@@ -26,64 +26,61 @@ import {
 
 export type { Forwarder, ForwarderDependencies, ForwarderOptions, ForwardRequest } from './types.ts';
 
-interface Running {
-  readonly family: string;
-  readonly exit: Exit;
-  /** Its first packet has index 0: an exit's balancer places the handshake by it. */
-  readonly bootstrap: boolean;
-  readonly exchange: Exchange;
-  mayKeep: boolean;
-}
-
 export function createForwarder(options: ForwarderOptions, dependencies: ForwarderDependencies = {}): Forwarder {
   return new ExitForwarder(options, dependencies);
 }
 
-class ExitForwarder implements Forwarder {
+class ExitForwarder implements Forwarder, ExchangeHost {
   readonly #options: Required<ForwarderOptions>;
-  readonly #connect: NonNullable<ForwarderDependencies['connect']>;
-  readonly #timers: Timers;
-  readonly #kept: KeptConnections;
+  readonly #connect: Connect;
+  readonly #places: Places;
   readonly #ending: EndingConnections;
-  readonly #open = new Set<ExitConnection>();
-  readonly #running = new Map<string, Set<Running>>();
+  readonly #exchanges: Deadlines<Exchange>;
+  readonly #connecting: Deadlines<ExitConnection>;
   readonly #results: Record<ForwardStatus, number> = { 0: 0, 1: 0, 2: 0, 3: 0, 4: 0, 5: 0, 6: 0 };
-  #inFlight = 0;
+  readonly #onGone = () => this.#gone();
+  #open = 0;
   #connectionsOpened = 0;
   #connectionsReused = 0;
   #retries = 0;
   #closing: PromiseWithResolvers<void> | undefined;
 
   constructor(options: ForwarderOptions, dependencies: ForwarderDependencies) {
+    const { connect = connectSocket, timers = systemTimers, nowMs = () => performance.now() } = dependencies;
+    const time = { timers, nowMs };
     this.#options = { ...FORWARDER_DEFAULTS, ...options };
-    this.#connect = dependencies.connect ?? connectSocket;
-    this.#timers = dependencies.timers ?? systemTimers;
-    const { maxKept, keptIdleMs, maxEnding, endingMs } = this.#options;
-    this.#kept = new KeptConnections({ maxKept, idleMs: keptIdleMs }, this.#timers);
-    this.#ending = new EndingConnections({ maxEnding, endingMs }, this.#timers);
+    this.#connect = connect;
+    const { maxKept, keptIdleMs, maxEnding, endingMs, exchangeTimeoutMs, connectTimeoutMs } = this.#options;
+    this.#places = new Places({ maxKept, idleMs: keptIdleMs }, time);
+    this.#ending = new EndingConnections({ maxEnding, endingMs }, time);
+    this.#exchanges = new Deadlines(exchangeTimeoutMs, time, (exchange) => exchange.timedOut());
+    this.#connecting = new Deadlines(connectTimeoutMs, time, (connection) => connection.expire());
+  }
+
+  exchange(request: ForwardRequest, done: (response: Uint8Array) => void): void {
+    assertWellFormed(request);
+    const exit = this.#options.allowList.find(request.target);
+    if (this.#closing !== undefined) this.#refuse(FORWARD_STATUS.closed, done);
+    else if (exit === undefined) this.#refuse(FORWARD_STATUS.notAllowed, done);
+    else if (!this.#hasRoom(request.family)) this.#refuse(FORWARD_STATUS.busy, done);
+    else this.#run(request, this.#places.place(request.family, exit), done);
   }
 
   forward(request: ForwardRequest): Promise<ForwardResult> {
-    assertWellFormed(request);
-    const exit = this.#options.allowList.find(request.target);
-    if (this.#closing !== undefined) return this.#refuse(FORWARD_STATUS.closed);
-    if (exit === undefined) return this.#refuse(FORWARD_STATUS.notAllowed);
-    if (!this.#hasRoom(request.family)) return this.#refuse(FORWARD_STATUS.busy);
     const { promise, resolve } = Promise.withResolvers<ForwardResult>();
-    this.#run(request, exit, resolve);
+    this.exchange(request, (response) => resolve(resultOf(response)));
     return promise;
   }
 
   endFamily(family: string): void {
-    this.#kept.dropFamily(family);
-    for (const running of this.#running.get(family) ?? []) running.mayKeep = false;
+    this.#places.endFamily(family);
   }
 
   status(): ForwarderStatus {
     return {
-      inFlight: this.#inFlight,
-      openConnections: this.#open.size,
-      keptConnections: this.#kept.size,
+      inFlight: this.#exchanges.size,
+      openConnections: this.#open,
+      keptConnections: this.#places.kept,
       endingConnections: this.#ending.size,
       results: { ...this.#results },
       connectionsOpened: this.#connectionsOpened,
@@ -95,49 +92,69 @@ class ExitForwarder implements Forwarder {
   close(): Promise<void> {
     if (this.#closing === undefined) {
       this.#closing = Promise.withResolvers<void>();
-      for (const ofFamily of [...this.#running.values()]) {
-        for (const running of [...ofFamily]) running.exchange.abort();
-      }
-      this.#kept.dropAll();
-      this.#ending.destroyAll();
-      if (this.#open.size === 0) this.#closing.resolve();
+      this.#places.close();
+      this.#ending.close();
+      this.#exchanges.close();
+      this.#connecting.close();
+      if (this.#open === 0) this.#closing.resolve();
     }
     return this.#closing.promise;
   }
 
-  #refuse(status: ForwardStatus): Promise<ForwardResult> {
+  // What an exchange asks for and tells.
+
+  open(exchange: Exchange): ExitConnection | undefined {
+    try {
+      const connection = new ExitConnection(this.#connect, exchange.place.exit, this.#onGone);
+      this.#open++;
+      this.#connectionsOpened++;
+      this.#connecting.add(connection);
+      return connection;
+    } catch {
+      return undefined;
+    }
+  }
+
+  connected(connection: ExitConnection): void {
+    this.#connecting.delete(connection);
+  }
+
+  retried(): void {
+    this.#retries++;
+  }
+
+  ended(exchange: Exchange, status: ForwardStatus, how?: HandedOver, connection?: ExitConnection): void {
+    this.#exchanges.delete(exchange);
     this.#results[status]++;
-    return Promise.resolve({ status, packets: [] });
+    if (connection !== undefined) {
+      if (how === 'ending') this.#ending.add(connection);
+      else if (exchange.mayKeep) this.#places.keep(exchange.place, connection);
+      else connection.destroy();
+    }
+    this.#places.end(exchange);
+  }
+
+  #refuse(status: ForwardStatus, done: (response: Uint8Array) => void): void {
+    this.#results[status]++;
+    done(Uint8Array.of(status));
   }
 
   #hasRoom(family: string): boolean {
-    const ofFamily = this.#running.get(family)?.size ?? 0;
-    return this.#inFlight < this.#options.maxInFlight && ofFamily < this.#options.maxInFlightPerFamily;
+    const { maxInFlight, maxInFlightPerFamily } = this.#options;
+    return this.#exchanges.size < maxInFlight && this.#places.inFlight(family) < maxInFlightPerFamily;
   }
 
-  #run(request: ForwardRequest, exit: Exit, resolve: (result: ForwardResult) => void): void {
-    const { family, packets, replies, alone = false } = request;
-    const bootstrap = startsHandshake(packets);
-    const mayKeep = this.#claimExit(family, exit, bootstrap) && !alone;
-    const kept = alone ? undefined : this.#kept.take(family, exit.key);
+  #run(request: ForwardRequest, place: Place, done: (response: Uint8Array) => void): void {
+    const { packets, replies, alone = false } = request;
+    const exchange = new Exchange(place, { packets, replies, bootstrap: startsHandshake(packets), done }, this);
+    // From here on its place is in use, and stays whatever is dropped.
+    this.#places.begin(exchange);
+    this.#exchanges.add(exchange);
+    this.#claimExit(exchange);
+    if (alone) exchange.mayKeep = false;
+    const kept = alone ? undefined : this.#places.take(place);
     if (kept !== undefined) this.#connectionsReused++;
-    const { connectTimeoutMs, exchangeTimeoutMs } = this.#options;
-    const exchange = new Exchange(
-      { packets, replies, kept, connectTimeoutMs, exchangeTimeoutMs },
-      {
-        timers: this.#timers,
-        open: () => this.#openTo(exit),
-        retried: () => this.#retries++,
-        ended: (outcome) => {
-          this.#ended(running, outcome);
-          resolve(outcome.result);
-        },
-      },
-    );
-    const running: Running = { family, exit, bootstrap, exchange, mayKeep };
-    this.#running.set(family, (this.#running.get(family) ?? new Set<Running>()).add(running));
-    this.#inFlight++;
-    exchange.start();
+    exchange.start(kept);
   }
 
   /**
@@ -145,46 +162,26 @@ class ExitForwarder implements Forwarder {
    * connection by its first packet (§3), so once a handshake begins, the family's other connections to that exit may
    * lead elsewhere: the kept one goes at once, those in use when they are done, and those that begin meanwhile too.
    */
-  #claimExit(family: string, exit: Exit, bootstrap: boolean): boolean {
-    if (bootstrap) this.#kept.drop(family, exit.key);
-    let mayKeep = true;
-    for (const other of this.#running.get(family) ?? []) {
-      if (other.exit.key !== exit.key) continue;
+  #claimExit(exchange: Exchange): void {
+    const { place, bootstrap } = exchange;
+    if (bootstrap) this.#places.drop(place);
+    for (const other of place.running) {
+      if (other === exchange) continue;
       if (bootstrap) other.mayKeep = false;
-      else if (other.bootstrap && other.mayKeep) mayKeep = false;
-    }
-    return mayKeep;
-  }
-
-  #ended(running: Running, { result, connection }: ExchangeOutcome): void {
-    const ofFamily = this.#running.get(running.family);
-    ofFamily?.delete(running);
-    if (ofFamily?.size === 0) this.#running.delete(running.family);
-    this.#inFlight--;
-    this.#results[result.status]++;
-    if (connection.kind === 'ending') this.#ending.add(connection.connection);
-    if (connection.kind !== 'reusable') return;
-    if (running.mayKeep) this.#kept.keep(running.family, running.exit.key, connection.connection);
-    else connection.connection.destroy();
-  }
-
-  #openTo(exit: Exit): ExitConnection | undefined {
-    try {
-      const socket = this.#connect({ host: exit.address, port: exit.port });
-      const connection = new ExitConnection(socket, (gone) => this.#gone(gone));
-      this.#open.add(connection);
-      this.#connectionsOpened++;
-      return connection;
-    } catch {
-      return undefined;
+      else if (other.bootstrap && other.mayKeep) exchange.mayKeep = false;
     }
   }
 
-  #gone(connection: ExitConnection): void {
-    this.#open.delete(connection);
-    this.#ending.forget(connection);
-    if (this.#open.size === 0) this.#closing?.resolve();
+  #gone(): void {
+    this.#open--;
+    if (this.#open === 0) this.#closing?.resolve();
   }
+}
+
+function resultOf(response: Uint8Array): ForwardResult {
+  const decoded = decodeForwardResponse(response.slice());
+  assert(decoded !== undefined, 'a ForwardResponse decodes');
+  return { status: decoded.status as ForwardStatus, packets: decoded.packets };
 }
 
 function startsHandshake(packets: readonly Uint8Array[]): boolean {

@@ -1,14 +1,13 @@
 /**
  * What an exit answers to one Forward (lp2.md §5): cuts its stream into packets until the asked number, a packet that
- * ends the wait, or something that ends the exchange is there. Invariant: the packets held fit into one
- * ForwardResponse, and no frame that would not fit is buffered.
+ * ends the wait, or something that ends the exchange is there, and puts them into a ForwardResponse as they come. Invariant:
+ * no frame that would not fit into it is buffered.
  */
 import { MAX_FRAME_BODY_LENGTH } from '../../lp/wire/application-frame.ts';
-import { FrameCutter, type FrameSink, frameOverhead } from '../../lp/wire/framing.ts';
+import { FrameCutter, type FrameSink, frameOverhead, writeFramePrefix } from '../../lp/wire/framing.ts';
 import { isSessionIndex, receiverIndex, TYPE, typeOf, VERSION_1, VERSION_2, versionOf } from '../../lp/wire/packet.ts';
+import type { ForwardStatus } from './types.ts';
 
-/** One byte of the ForwardResponse is its status. */
-export const MAX_REPLY_FRAMES_LENGTH = MAX_FRAME_BODY_LENGTH - 1;
 const REPLY_FRAME_OVERHEAD = frameOverhead('be16');
 
 /**
@@ -29,12 +28,18 @@ export function endsTheWait(packet: Uint8Array): boolean {
   return type === TYPE.error || type === TYPE.busy || type === TYPE.collision;
 }
 
+const RESPONSE_HEAD = 1;
+/** Ack and H2 fit, and so do most answers. */
+const FIRST_RESPONSE_BYTES = 512;
+
 export class ReplyReader implements FrameSink {
-  /** Copies: they outlive the reads that brought them. */
-  readonly packets: Uint8Array[] = [];
+  /** How many packets are there. */
+  count = 0;
   readonly #replies: number;
   readonly #cutter = new FrameCutter(this, 'be32');
-  #room = MAX_REPLY_FRAMES_LENGTH;
+  /** The ForwardResponse with the packets so far, and its length. */
+  #response = new Uint8Array(FIRST_RESPONSE_BYTES);
+  #length = RESPONSE_HEAD;
   #verdict: ReplyVerdict = 'open';
   #surplus = false;
 
@@ -56,20 +61,37 @@ export class ReplyReader implements FrameSink {
     return this.#verdict === 'complete' && !this.#surplus && !this.#cutter.midFrame;
   }
 
+  /** The body of the ForwardResponse: this status and what came until now. It lies in the reader's memory. */
+  response(status: ForwardStatus): Uint8Array {
+    this.#response[0] = status;
+    return this.#response.subarray(0, this.#length);
+  }
+
   admit(_bytes: Uint8Array, _offset: number, packetLength: number): boolean {
     if (this.#verdict !== 'open') {
       this.#surplus = true;
       return false;
     }
-    if (REPLY_FRAME_OVERHEAD + packetLength <= this.#room) return true;
+    if (this.#length + REPLY_FRAME_OVERHEAD + packetLength <= MAX_FRAME_BODY_LENGTH) return true;
     this.#verdict = 'tooLarge';
     return false;
   }
 
   packet(packet: Uint8Array): void {
-    this.#room -= REPLY_FRAME_OVERHEAD + packet.length;
-    this.packets.push(new Uint8Array(packet));
-    if (this.packets.length === this.#replies) this.#verdict = 'complete';
+    this.#reserve(this.#length + REPLY_FRAME_OVERHEAD + packet.length);
+    const at = writeFramePrefix(this.#response, this.#length, 'be16', packet.length);
+    this.#response.set(packet, at);
+    this.#length = at + packet.length;
+    this.count++;
+    if (this.count === this.#replies) this.#verdict = 'complete';
     else if (endsTheWait(packet)) this.#verdict = 'stopped';
+  }
+
+  #reserve(length: number): void {
+    const { length: capacity } = this.#response;
+    if (length <= capacity) return;
+    const grown = new Uint8Array(Math.min(MAX_FRAME_BODY_LENGTH, Math.max(length, 2 * capacity)));
+    grown.set(this.#response.subarray(0, this.#length));
+    this.#response = grown;
   }
 }

@@ -1,10 +1,10 @@
 /**
  * The forwarder's contract (lp2.md §5, Forward and ForwardResponse) and its limits.
  */
-import type { Socket } from 'node:net';
 import type { FORWARD_STATUS, Forward } from '../../lp/wire/application-frame.ts';
 import type { Timers } from '../../system/timers.ts';
 import type { AllowList } from './allow-list.ts';
+import type { Connect } from './exit-connection.ts';
 
 export interface ForwardRequest extends Forward {
   /** Key of the session family whose Forward this is. */
@@ -39,9 +39,12 @@ export interface ForwarderStatus {
 
 export interface Forwarder {
   /**
-   * Never rejects. The packets are copied during the call. A request without packets, or with one whose length no LP
-   * packet has, is the caller's mistake: an AssertionError thrown at once.
+   * `done` is told the body of the ForwardResponse, once; that may be during the call, and the bytes are valid only while it is
+   * told. The packets are copied during the call. A request without packets, or with one whose length no LP packet has, is
+   * the caller's mistake: an AssertionError thrown at once.
    */
+  exchange(request: ForwardRequest, done: (response: Uint8Array) => void): void;
+  /** The same for who awaits the result, which is his. Never rejects. */
   forward(request: ForwardRequest): Promise<ForwardResult>;
   /** The session family is gone: closes its kept connections. Exchanges that are under way end by themselves. */
   endFamily(family: string): void;
@@ -84,7 +87,8 @@ export interface ForwarderOptions extends Partial<ForwarderLimits> {
 }
 
 export interface ForwarderDependencies {
-  /** Returns a socket that is connecting. */
-  readonly connect?: (to: { readonly host: string; readonly port: number }) => Socket;
+  readonly connect?: Connect;
   readonly timers?: Timers;
+  /** Monotonic. */
+  readonly nowMs?: () => number;
 }

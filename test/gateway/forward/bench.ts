@@ -35,7 +35,7 @@ export async function setUp(t: ExecutionContext, changes: Changes = {}): Promise
   const allowList = createAllowList([{ identity: IDENTITY, address: '127.0.0.1', port: exit.port }]);
   const forwarder = createForwarder(
     { allowList, ...options },
-    { timers, ...(connect === undefined ? {} : { connect }) },
+    { timers, nowMs: () => timers.nowMs(), ...(connect === undefined ? {} : { connect }) },
   );
   t.teardown(async () => {
     await forwarder.close();

@@ -1,9 +1,16 @@
 import test from 'ava';
 import fc from 'fast-check';
-import { endsTheWait, MAX_REPLY_FRAMES_LENGTH, ReplyReader } from '../../../src/gateway/forward/reply-reader.ts';
-import { encodeForwardResponse, encodeFrame, KIND } from '../../../src/lp/wire/application-frame.ts';
+import { endsTheWait, ReplyReader } from '../../../src/gateway/forward/reply-reader.ts';
+import {
+  decodeForwardResponse,
+  encodeFrame,
+  KIND,
+  MAX_FRAME_BODY_LENGTH,
+} from '../../../src/lp/wire/application-frame.ts';
 import { MAX_CONTENT_LENGTH } from '../../../src/lp/wire/packet.ts';
 import { frames, HANDSHAKE_INDEX, packet, SESSION_INDEX, unsealed } from './fake-exit.ts';
+
+const packetsOf = (reader: ReplyReader) => decodeForwardResponse(reader.response(0))?.packets.map(Buffer.from);
 
 const ENDS: [title: string, packet: Uint8Array, ends: boolean][] = [
   ['an Error under a handshake index', unsealed(HANDSHAKE_INDEX, 0x000e, 2, 46), true],
@@ -25,10 +32,10 @@ for (const [title, bytes, ends] of ENDS) {
 
 test('replies that fill a ForwardResponse to the last byte are taken, one byte more is too large', (t) => {
   const first = packet(SESSION_INDEX, 1, 1000);
-  const rest = MAX_REPLY_FRAMES_LENGTH - 1002 - 2;
+  const rest = MAX_FRAME_BODY_LENGTH - 1 - 1002 - 2;
   const fits = new ReplyReader(2);
   t.is(fits.push(frames(first, packet(SESSION_INDEX, 2, rest))), 'complete');
-  const content = encodeFrame(KIND.forwardResponse, 1, encodeForwardResponse({ status: 0, packets: fits.packets }));
+  const content = encodeFrame(KIND.forwardResponse, 1, fits.response(0));
   t.is(content.length, MAX_CONTENT_LENGTH);
   t.is(new ReplyReader(2).push(frames(first, packet(SESSION_INDEX, 2, rest + 1))), 'tooLarge');
 });
@@ -42,7 +49,7 @@ test('packets do not change when the memory of the read is used again', (t) => {
   const reader = new ReplyReader(1);
   reader.push(chunk);
   chunk.fill(0);
-  t.deepEqual(reader.packets, [new Uint8Array(packet(SESSION_INDEX, 5))]);
+  t.deepEqual(packetsOf(reader), [packet(SESSION_INDEX, 5)]);
 });
 
 test('a stopped reading is not exact even when nothing follows', (t) => {
@@ -74,7 +81,8 @@ test('however a stream is split, the same packets come out, and what is behind t
         start = end;
       }
       t.is(verdict, 'complete');
-      t.deepEqual(reader.packets.map(Buffer.from), packets);
+      t.deepEqual(packetsOf(reader), packets);
+      t.is(reader.count, packets.length);
       t.is(reader.exact, extra.length === 0);
     }),
     { numRuns: 200 },
@@ -89,8 +97,9 @@ test('whatever an exit sends, no more than a ForwardResponse holds is kept', (t)
       (chunks, n) => {
         const reader = new ReplyReader(n);
         for (const chunk of chunks) reader.push(chunk);
-        t.true(encodeForwardResponse({ status: 0, packets: reader.packets }).length <= MAX_REPLY_FRAMES_LENGTH + 1);
-        t.true(reader.packets.length <= n);
+        t.true(reader.response(0).length <= MAX_FRAME_BODY_LENGTH);
+        t.is(packetsOf(reader)?.length, reader.count);
+        t.true(reader.count <= n);
       },
     ),
     { numRuns: 200 },

@@ -1,4 +1,4 @@
-/** Timers that a test steps. */
+/** Timers that a test steps, and the clock that goes with them. */
 import type { Timers } from '../../../src/system/timers.ts';
 
 interface Pending {
@@ -12,6 +12,10 @@ export class SteppedTimers implements Timers {
 
   get pending(): number {
     return this.#pending.size;
+  }
+
+  nowMs(): number {
+    return this.#nowMs;
   }
 
   after(ms: number, action: () => void): () => void {

@@ -20,9 +20,14 @@ import {
   versionOf,
 } from '../lp/wire/packet.ts';
 import { ADMIT, type PacketEnvelope } from '../shard/messages.ts';
+import type { CancelTimer } from '../system/timers.ts';
 import type { Admission, Source } from './admission.ts';
 import { type CloseReason, Connection, type ConnectionTimeouts } from './connection.ts';
+import { Gate } from './gate.ts';
+import { standingOf } from './handshake-lane.ts';
+import { ListenError } from './listen-error.ts';
 import { HANDSHAKE_COST_US, type Mailbox } from './mailbox.ts';
+import { RestRoom } from './resting.ts';
 import type { Router } from './router.ts';
 
 export interface AcceptorOptions {
@@ -38,34 +43,10 @@ export interface AcceptorDependencies {
   /** The mailbox of a shard at present. */
   readonly mailbox: (shard: number) => Mailbox;
   readonly nowMs: () => number;
+  readonly after: (ms: number, action: () => void) => CancelTimer;
 }
 
-class ListenError extends Error {
-  readonly code: string;
-  readonly remedy: string;
-
-  constructor(address: string, cause: NodeJS.ErrnoException) {
-    const [reason, remedy] = listenReason(cause);
-    super(`cannot listen on ${address}: ${reason}`, { cause });
-    this.code = cause.code ?? 'LISTEN_FAILED';
-    this.remedy = remedy;
-  }
-}
-
-/** What is wrong, and what to do. */
-function listenReason(cause: NodeJS.ErrnoException): [string, string] {
-  switch (cause.code) {
-    case 'EADDRINUSE':
-      return ['the port is in use', 'stop the other program or choose another --listen'];
-    case 'EACCES':
-      return ['not permitted', 'choose a port above 1023 or grant CAP_NET_BIND_SERVICE'];
-    case 'EADDRNOTAVAIL':
-      return ['no interface here has this address', 'choose another --listen'];
-    default:
-      return [cause.message, 'choose another --listen'];
-  }
-}
-
+/** Connections that wait to be accepted: a crowd that comes at once finds room, and the gate empties the queue cheaply. */
 const LISTEN_BACKLOG = 4_096;
 const EMPTY = new Uint8Array(0);
 
@@ -102,6 +83,8 @@ export class Acceptor {
   private readonly dependencies: AcceptorDependencies;
   private readonly servers: Server[] = [];
   private readonly connections = new Map<number, Connection>();
+  private readonly gate: Gate;
+  private readonly restRoom: RestRoom;
   private lastId = 0;
   /** Read once per event: a packet's age needs no finer clock, and reading it costs as much as a packet. */
   private eventMs = 0;
@@ -109,6 +92,21 @@ export class Acceptor {
   constructor(options: AcceptorOptions, dependencies: AcceptorDependencies) {
     this.options = options;
     this.dependencies = dependencies;
+    const { nowMs, after } = dependencies;
+    this.gate = new Gate({
+      nowMs,
+      hasRoom: (address, atMs) => this.hasRoom(address, atMs),
+      refused: () => {
+        this.counts.refused++;
+      },
+    });
+    this.restRoom = new RestRoom({
+      after,
+      rested: (connection) => {
+        this.eventMs = nowMs();
+        if (!connection.rested()) this.drop(connection, 'framing');
+      },
+    });
   }
 
   get open(): number {
@@ -121,7 +119,9 @@ export class Acceptor {
 
   /** Listens; resolves to the bound port. */
   async listen(host: string, port: number): Promise<number> {
-    const server = createServer({ noDelay: true, allowHalfOpen: true }, (socket) => this.accept(socket));
+    const server = createServer({ noDelay: true, allowHalfOpen: true, blockList: this.gate }, (socket) =>
+      this.accept(socket),
+    );
     await new Promise<void>((resolve, reject) => {
       const text = host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
       server.once('error', (cause: NodeJS.ErrnoException) => reject(new ListenError(text, cause)));
@@ -223,6 +223,17 @@ export class Acceptor {
     });
   }
 
+  /** Whether anything that a new connection from here could begin would find room (§4.5). */
+  private hasRoom(address: string, nowMs: number): boolean {
+    const { admission, router, mailbox } = this.dependencies;
+    const source = admission.known(address);
+    const standing = standingOf(true, source?.newcomer(nowMs) !== false);
+    for (let shard = 0; shard < router.shards; shard++) {
+      if (mailbox(shard).takesHello(source?.id, standing)) return true;
+    }
+    return false;
+  }
+
   private makeConnection(id: number, socket: Socket, source: Source): Connection {
     const sink: FrameSink = {
       admit: (bytes, offset, length) => this.admitHeader(connection, bytes, offset, length),
@@ -239,11 +250,14 @@ export class Acceptor {
     const known = index === BOOTSTRAP_INDEX || router.knows(index);
     if (!known && this.holdBack(connection)) return 'wait';
     connection.heldBack = false;
-    const fault = headerFault(bytes, offset, length, router.isLive(index));
-    if (fault === undefined && known) return true;
-    this.countDrop(fault ?? 'unknown_index');
+    const live = router.isLive(index);
+    const fault = headerFault(bytes, offset, length, live);
+    const rests = connection.resting && !live;
+    if (fault === undefined && known && !rests) return true;
+    this.countDrop(fault ?? (known ? 'mailbox_full' : 'unknown_index'));
     connection.other(this.eventMs);
     connection.frameDone();
+    if (connection.refused(this.eventMs, length)) this.restRoom.add(connection);
     return false;
   }
 
@@ -302,16 +316,22 @@ export class Acceptor {
     const v1 = this.isV1(packet);
     const shard = v1 ? router.place(index) : router.shardOf(index);
     const { source } = connection;
+    const mailbox = this.dependencies.mailbox(shard);
     const record = admission.reserveRecord(source, shard);
+    // It can be no repeat, and the shard could make no record of it.
+    if (!record && !router.knows(index)) {
+      this.shed(connection, index, source.retryAfter(), v1);
+      return;
+    }
     const envelope = this.envelope(connection, record ? ADMIT.record : 0);
-    if (this.dependencies.mailbox(shard).offerHandshake(envelope, packet, HANDSHAKE_COST_US.hello)) {
+    if (this.offer(connection, mailbox, envelope, packet, HANDSHAKE_COST_US.hello, true)) {
       // Routed ahead of the shard's word, for message 5 may follow in the same read.
       const possible = index !== BOOTSTRAP_INDEX && (v1 || !isSessionIndex(index));
       if (record && possible && !router.knows(index)) router.add(shard, index, false);
       return;
     }
     if (record) admission.release('record', source.id, shard);
-    this.shed(connection, index, shard, v1);
+    this.shed(connection, index, mailbox.retryAfter(), v1);
   }
 
   private takeHandshake(connection: Connection, index: number, packet: Uint8Array): void {
@@ -331,23 +351,40 @@ export class Acceptor {
     const token = (isH1 || isKktV1) && source.takeToken(this.eventMs);
     const session = isH1 && admission.reserveSession(source, shard);
     const flags = (token ? ADMIT.token : 0) | (session ? ADMIT.session : 0);
-    const cost = isH1 ? HANDSHAKE_COST_US.h1 : isKktV1 ? HANDSHAKE_COST_US.kktV1 : HANDSHAKE_COST_US.kkt;
-    if (mailbox.offerHandshake(this.envelope(connection, flags), packet, cost)) return;
+    // Without token or place it is answered only if it is a repeat.
+    const isWork = isH1 && token && session;
+    const cost = isWork ? HANDSHAKE_COST_US.h1 : isKktV1 ? HANDSHAKE_COST_US.kktV1 : HANDSHAKE_COST_US.kkt;
+    if (this.offer(connection, mailbox, this.envelope(connection, flags), packet, cost, false)) return;
     if (token) source.returnToken();
     if (session) admission.release('session', source.id, shard);
-    if (isH1 || isKktV1) this.shed(connection, index, shard, v1);
+    if (isH1 || isKktV1) this.shed(connection, index, mailbox.retryAfter(), v1);
     else this.countDrop('mailbox_full');
   }
 
+  private offer(
+    { source }: Connection,
+    mailbox: Mailbox,
+    envelope: PacketEnvelope,
+    packet: Uint8Array,
+    costUs: number,
+    opening: boolean,
+  ): boolean {
+    const standing = standingOf(opening, source.newcomer(this.eventMs));
+    const taken = mailbox.offerHandshake(envelope, packet, costUs, standing);
+    if (taken) source.worked(costUs, this.eventMs);
+    return taken;
+  }
+
   /** Beyond the bound on queued handshake work: Busy, without any work of the shard's (§4.5). */
-  private shed(connection: Connection, index: number, shard: number, v1: boolean): void {
+  private shed(connection: Connection, index: number, retryAfterSeconds: number, v1: boolean): void {
     this.counts.busy++;
     this.countDrop('mailbox_full');
     connection.other(this.eventMs);
     const busy = v1
       ? encodeUnsealed(index, 0, TYPE.busy, EMPTY, VERSION_1)
-      : encodeBusyPacket(index, this.dependencies.mailbox(shard).retryAfter());
+      : encodeBusyPacket(index, Math.ceil(retryAfterSeconds));
     if (!connection.sendPacket(busy)) this.drop(connection, 'not_reading');
+    else if (connection.refused(this.eventMs)) this.restRoom.add(connection);
   }
 
   /** Whether an unsealed packet is LP1's, where that is admitted. */

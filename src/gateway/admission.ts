@@ -26,6 +26,14 @@ interface SourceLimits {
   readonly connections: number;
 }
 
+/**
+ * A newcomer is a source of which less than half an H1 was handled within the last seconds: where thousands of sources flood
+ * a gateway, each is served again and again, and an honest client's first handshake tells it from them. Longer than a shard
+ * takes for one handshake each of as many sources as it may be flooded from, shorter than a client that comes back minds.
+ */
+const RECENT_MS = 10_000;
+const NEWCOMER_US = 150;
+
 /** Of an IPv6 /64 or a listed CIDR. */
 const MAX_ADDRESSES = 8;
 
@@ -41,6 +49,9 @@ export class Source {
   readonly addresses: string[] = [];
   private tokens: number;
   private refilledMs: number;
+  /** Nominal handshake work that was taken for it, fading. */
+  private recentUs = 0;
+  private recentAtMs = 0;
   /** Places taken, by shard. */
   private readonly taken: Readonly<Record<Reservation, number[]>>;
 
@@ -75,6 +86,18 @@ export class Source {
     return this.tokens >= 1 ? 1 : Math.max(1, (1 - this.tokens) / this.limits.rate);
   }
 
+  /** Handshake work of so many nominal µs was taken for it. */
+  worked(costUs: number, nowMs: number): void {
+    this.fade(nowMs);
+    this.recentUs += costUs;
+  }
+
+  newcomer(nowMs: number): boolean {
+    if (this.recentUs < NEWCOMER_US) return true;
+    this.fade(nowMs);
+    return this.recentUs < NEWCOMER_US;
+  }
+
   reserve(kind: Reservation, shard: number): void {
     this.taken[kind][shard] = (this.taken[kind][shard] ?? 0) + 1;
   }
@@ -99,6 +122,11 @@ export class Source {
     if (this.connections > 0 || this.places('record') > 0 || this.places('session') > 0) return false;
     this.refill(nowMs);
     return this.tokens >= this.limits.burst;
+  }
+
+  private fade(nowMs: number): void {
+    if (this.recentUs > 0) this.recentUs *= Math.exp((this.recentAtMs - nowMs) / RECENT_MS);
+    this.recentAtMs = nowMs;
   }
 
   private refill(nowMs: number): void {
@@ -139,6 +167,11 @@ export class Admission {
     if (source.connections >= source.limits.connections) return undefined;
     source.connections++;
     return source;
+  }
+
+  /** The source of an address, if anything of it is known. */
+  known(address: string): Source | undefined {
+    return this.byAddress.get(address);
   }
 
   source(id: number): Source | undefined {

@@ -33,6 +33,11 @@ const WRITE_LIMIT_BYTES = 4 * 1_024 * 1_024;
  * bound at which it would be closed, and one connection cannot fill a shard's lane alone.
  */
 const SHARE_BYTES = 256 * 1_024;
+/** No honest client has as many refused within so long: a hello, its H1 and the repeat of both are four. */
+const REFUSALS = 8;
+const REFUSALS_MS = 250;
+/** So many bytes that are passed over weigh as much as a refusal: reading them costs as much. */
+const REFUSED_BYTES = 8_192;
 const BE16_PREFIX = 2;
 
 export class Connection {
@@ -53,6 +58,10 @@ export class Connection {
   /** Reasons not to read that stand at present. */
   private holds = 0;
   private drainAwaited = false;
+  /** It has sent too much of what was refused. */
+  resting = false;
+  private refusals = 0;
+  private refusalsSinceMs = Number.NEGATIVE_INFINITY;
   private share = 0;
   private shareOf = -1;
   /** Packets taken from it, and how many of them have their answer, or are known to get none. */
@@ -101,6 +110,29 @@ export class Connection {
     this.holds++;
     this.cutter.stop();
     this.socket.pause();
+  }
+
+  /**
+   * Counts a packet that was refused, or a frame of so many bytes that was passed over. True when that is too much: the
+   * connection is read no further until `rested`, and what was read already is thrown away but for live packets.
+   */
+  refused(nowMs: number, bytes = 0): boolean {
+    if (nowMs - this.refusalsSinceMs >= REFUSALS_MS) {
+      this.refusalsSinceMs = nowMs;
+      this.refusals = 0;
+    }
+    this.refusals += 1 + bytes / REFUSED_BYTES;
+    if (this.resting || this.closed || this.refusals < REFUSALS) return false;
+    this.resting = true;
+    this.holds++;
+    this.socket.pause();
+    return true;
+  }
+
+  /** Reads on. False: the stream is broken. */
+  rested(): boolean {
+    this.resting = false;
+    return this.resume();
   }
 
   /** Takes back one `hold`. False: the stream is broken. */

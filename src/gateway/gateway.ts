@@ -66,6 +66,9 @@ export interface GatewayDependencies {
   readonly wireGuardSecret: () => Uint8Array<ArrayBuffer>;
 }
 
+/** Where an answer goes. */
+type Asker = Pick<RequestOfShard, 'shard' | 'epoch' | 'key'>;
+
 /** lp2.md §7 and design §2: a shard's clock moves with its batches and at least this often. */
 const TICK_MS = 250;
 const CONNECTION_SWEEP_TICKS = 4;
@@ -131,11 +134,12 @@ export class Gateway {
       router: this.router,
       mailbox: (shard) => this.host(shard).mailbox,
       nowMs: () => clock.now().monotonicMs,
+      after: (ms, action) => dependencies.timers.after(ms, action),
     });
     this.allowList = createAllowList(config.forward.allow);
     this.forwarder = createForwarder(
       { ...forwarderLimitsOf(config), allowList: { find: (target) => this.allowList.find(target) } },
-      { timers: dependencies.timers },
+      { timers: dependencies.timers, nowMs: () => clock.now().monotonicMs },
     );
     this.registrar = this.makeRegistrar(identity);
     this.sweepTicks = Math.ceil((sweepSecondsOf(config) * 1_000) / TICK_MS);
@@ -341,6 +345,7 @@ export class Gateway {
               { shard: index, sessions: losses.sessions, packets: losses.packets, err: losses.reason },
               'shard lost; a fresh one starts',
             ),
+          onStartFailed: (index, err) => log.error({ shard: index, err }, 'shard did not start; it is tried again'),
           onFatal: (error) => this.fail(error),
         }),
     );
@@ -357,16 +362,16 @@ export class Gateway {
   private onRequest(request: RequestOfShard): void {
     // At once: the answer has to be in the mailbox before a packet that was held back for this very index.
     if (request.kind === REQUEST.index) this.answer(request, this.claimIndex(request));
-    else void this.serve(request);
+    else if (request.kind === REQUEST.registration) void this.serve(request);
+    else this.forward(request);
   }
 
   private async serve(request: RequestOfShard): Promise<void> {
-    const isForward = request.kind === REQUEST.forward || request.kind === REQUEST.forwardAlone;
-    this.answer(request, isForward ? await this.forward(request) : await this.register(request));
+    this.answer(request, await this.register(request));
   }
 
   /** To the same epoch of the same shard, or nowhere. */
-  private answer({ shard, epoch, key }: RequestOfShard, answer: { kind: number; body: Uint8Array }): void {
+  private answer({ shard, epoch, key }: Asker, answer: { kind: number; body: Uint8Array }): void {
     const host = this.host(shard);
     if (host.epoch === epoch) host.mailbox.answer(key, answer.kind, answer.body);
   }
@@ -376,14 +381,16 @@ export class Gateway {
     return { kind: ANSWER.index, body: Uint8Array.of(granted ? 1 : 0) };
   }
 
-  private async forward({ family, kind, body }: RequestOfShard): Promise<{ kind: number; body: Uint8Array }> {
-    const forward = decodeForward(body);
+  private forward(request: RequestOfShard): void {
+    const { shard, epoch, key, family, kind } = request;
+    const forward = decodeForward(request.body);
     if (forward === undefined) throw new Error('a shard sent a forward that does not decode');
-    const result =
-      this.state === 'ready'
-        ? await this.forwarder.forward({ ...forward, family, alone: kind === REQUEST.forwardAlone })
-        : { status: FORWARD_STATUS.busy, packets: [] };
-    return { kind: ANSWER.forward, body: encodeForwardResponse(result) };
+    const { target, replies, packets } = forward;
+    // Without the request, whose body would hold the memory of its whole batch as long as the exit takes.
+    const asker = { shard, epoch, key };
+    const done = (body: Uint8Array) => this.answer(asker, { kind: ANSWER.forward, body });
+    if (this.state !== 'ready') done(encodeForwardResponse({ status: FORWARD_STATUS.busy, packets: [] }));
+    else this.forwarder.exchange({ target, replies, packets, family, alone: kind === REQUEST.forwardAlone }, done);
   }
 
   private async register({ family, sourceId, body }: RequestOfShard): Promise<{ kind: number; body: Uint8Array }> {

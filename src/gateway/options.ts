@@ -13,6 +13,7 @@ import type {
   StoreChoice,
   WireGuardChoice,
 } from '../registration/registrar-messages.ts';
+import { PLACES } from '../shard/batch-channel.ts';
 import type { AcceptorOptions } from './acceptor.ts';
 import type { AdmissionLimits } from './admission.ts';
 import type { ForwarderLimits } from './forward/types.ts';
@@ -95,6 +96,7 @@ export function mailboxLimitsOf({ limits }: Config): MailboxLimits {
     queuedHandshakes: limits.queued_handshakes,
     queuedPackets: limits.queued_packets,
     queuedBytes: limits.queued_bytes,
+    batches: PLACES,
   };
 }
 

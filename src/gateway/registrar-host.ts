@@ -27,6 +27,7 @@ import {
 } from '../registration/registrar-messages.ts';
 import type { CancelTimer } from '../system/timers.ts';
 import type { RegistrarThread } from './registrar-thread.ts';
+import { Silence } from './silence.ts';
 
 export class RegistrarStartError extends Error {
   /** The cause's own, where it has one: `STORE_IN_USE`, `WIREGUARD_KEY`, … */
@@ -103,6 +104,7 @@ export class RegistrarHost implements Pick<Registrar, 'handle' | 'sweep' | 'stat
   #closed: PromiseWithResolvers<void> | undefined;
   /** When the tick that has no answer yet was sent. */
   #tickMs: number | undefined;
+  readonly #silence = new Silence();
   #replacedMs: number[] = [];
   #lostRequests = 0;
   #shedRequests = 0;
@@ -175,10 +177,11 @@ export class RegistrarHost implements Pick<Registrar, 'handle' | 'sweep' | 'stat
   tick(): void {
     if (!this.#running) return;
     const nowMs = this.#dependencies.now().monotonicMs;
+    const silentMs = this.#silence.look(this.#tickMs, nowMs);
     if (this.#tickMs === undefined) {
       this.#tickMs = nowMs;
       this.#thread?.post({ kind: 'tick' });
-    } else if (nowMs - this.#tickMs > SILENCE_LIMIT_MS) {
+    } else if (silentMs > SILENCE_LIMIT_MS) {
       this.#lost(new Error(`no sign of life within ${SILENCE_LIMIT_MS} ms`));
     }
   }

@@ -13,6 +13,7 @@ import type { Connection } from './connection.ts';
 import { Mailbox, type MailboxLimits } from './mailbox.ts';
 import type { Router } from './router.ts';
 import type { ShardThread } from './shard-thread.ts';
+import { Silence } from './silence.ts';
 
 export class ShardStartError extends Error {
   readonly code = 'SHARD_START_FAILED';
@@ -50,6 +51,8 @@ export interface ShardHostDependencies {
   readonly onFamilyEnded: (family: string) => void;
   readonly onBatch: (shard: number, ms: number) => void;
   readonly onLost: (shard: number, losses: ShardLosses) => void;
+  /** A replacement did not start; it is tried again. */
+  readonly onStartFailed: (shard: number, error: unknown) => void;
   /** The shard cannot be replaced: the gateway must stop. */
   readonly onFatal: (error: Error) => void;
 }
@@ -63,6 +66,8 @@ export interface ShardLosses {
 /** A shard that fails again at once would spin: so many replacements within the window end the gateway. */
 const MAX_REPLACEMENTS = 5;
 const REPLACEMENT_WINDOW_MS = 60_000;
+/** Where a thread cannot be started, the system may have run out of something: soon after it may have it again. */
+const RETRY_START_MS = 2_000;
 
 /** Connections from which on batches are coalesced: a dozen clients in lockstep should not feel it. */
 const CROWD = 32;
@@ -81,6 +86,7 @@ export class ShardHost implements OutboundHandler {
   private box: Mailbox;
   private touched: Connection[] = [];
   private replacedMs: number[] = [];
+  private silence = new Silence();
   private stopped = false;
   private started = false;
   private nowMs = 0;
@@ -130,7 +136,7 @@ export class ShardHost implements OutboundHandler {
 
   /** Ticks the shard, and gives up one that hangs: a batch takes milliseconds, so nothing else explains half a minute. */
   tick(nowMs: number): void {
-    if (this.box.batchAge(nowMs) > BATCH_LIMIT_MS)
+    if (this.silence.look(this.box.workingSinceMs, nowMs) > BATCH_LIMIT_MS)
       this.lost(new Error(`no answer to a batch within ${BATCH_LIMIT_MS} ms`));
     else this.box.tick();
   }
@@ -209,6 +215,7 @@ export class ShardHost implements OutboundHandler {
       now: this.dependencies.now,
       after: this.dependencies.after,
       crowded: () => this.dependencies.acceptor().open >= CROWD,
+      gone: (connection) => this.dependencies.acceptor().connection(connection)?.closed !== false,
       run: (batch) => this.thread?.run(batch) ?? Promise.reject(new Error('the thread is not there')),
       done: (result, ms) => this.batchDone(result, ms),
       failed: (reason) => this.lost(reason),
@@ -237,6 +244,7 @@ export class ShardHost implements OutboundHandler {
     this.lostSessions += sessions;
     this.snapshot = undefined;
     this.box = this.makeMailbox();
+    this.silence = new Silence();
     for (const family of this.families) this.dependencies.onFamilyEnded(family);
     this.families.clear();
     this.dependencies.router.forget(this.shard);
@@ -251,13 +259,27 @@ export class ShardHost implements OutboundHandler {
   private async replace(old: ShardThread): Promise<void> {
     try {
       await old.destroy();
-      const nowMs = this.dependencies.now().monotonicMs;
-      this.replacedMs = this.replacedMs.filter((at) => nowMs - at < REPLACEMENT_WINDOW_MS);
-      if (this.replacedMs.length >= MAX_REPLACEMENTS) throw new Error('it failed too often within a minute');
-      this.replacedMs.push(nowMs);
-      if (!this.stopped) await this.start();
+      while (!this.stopped && !(await this.startAgain())) {
+        await new Promise<void>((resolve) => this.dependencies.after(RETRY_START_MS, resolve));
+      }
     } catch (error) {
       this.dependencies.onFatal(error instanceof Error ? error : new Error(String(error)));
+    }
+  }
+
+  /** False when it did not start. Rejects when it has failed too often. */
+  private async startAgain(): Promise<boolean> {
+    const nowMs = this.dependencies.now().monotonicMs;
+    this.replacedMs = this.replacedMs.filter((at) => nowMs - at < REPLACEMENT_WINDOW_MS);
+    if (this.replacedMs.length >= MAX_REPLACEMENTS) throw new Error('it failed too often within a minute');
+    this.replacedMs.push(nowMs);
+    try {
+      await this.start();
+      return true;
+    } catch (error) {
+      this.thread = undefined;
+      this.dependencies.onStartFailed(this.shard, error);
+      return false;
     }
   }
 }

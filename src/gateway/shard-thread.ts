@@ -1,56 +1,47 @@
 /**
- * The thread of one shard: a single-thread piscina pool, or its in-thread twin for tests. A batch goes in and a batch
- * comes out; both buffers are transferred. One batch is in flight at most: the mailbox sees to that.
+ * The thread of one shard, or its in-thread twin for tests. A batch goes in and a batch comes out, in order; at most
+ * `PLACES` are under way: the mailbox sees to that. What crosses is in shard/batch-channel.ts.
  */
-import type { ResourceLimits } from 'node:worker_threads';
-import { Piscina } from 'piscina';
+import { MessageChannel, type ResourceLimits, Worker } from 'node:worker_threads';
+import { BatchSender, createBatchMemory } from '../shard/batch-channel.ts';
 import { Shard, type ShardDependencies, type ShardOptions } from '../shard/shard.ts';
-import type { ShardWorkerData } from '../shard/worker-data.ts';
+import type { ShardThreadOptions, ShardWorkerData } from '../shard/worker-data.ts';
 
 export interface ShardThread {
-  run(batch: Uint8Array<ArrayBuffer>): Promise<Uint8Array>;
+  /** The batch is copied, the result is the caller's. */
+  run(batch: Uint8Array): Promise<Uint8Array>;
   /** Called at most once, when the thread ended without being asked to. */
   onLost(lost: (reason: Error) => void): void;
   /** Ends the thread, whatever it does. */
   destroy(): Promise<void>;
 }
 
-type RunOptions = Parameters<Piscina['run']>[1];
-
-/** Why each option: `atomics: 'sync'` freezes an idle worker's loop, the queue is not FIFO without `stricterFIFO`. */
-export function startShardThread(entry: URL, workerData: ShardWorkerData, heap: ResourceLimits = {}): ShardThread {
-  const pool = new Piscina({
-    filename: entry.href,
-    workerData,
-    minThreads: 1,
-    maxThreads: 1,
-    idleTimeout: Number.POSITIVE_INFINITY,
-    concurrentTasksPerWorker: 1,
-    atomics: 'disabled',
-    stricterFIFO: true,
-    recordTiming: false,
-    resourceLimits: heap,
-  });
+export function startShardThread(entry: URL, options: ShardThreadOptions, heap: ResourceLimits = {}): ShardThread {
+  const memory = createBatchMemory();
+  const { port1, port2 } = new MessageChannel();
+  const workerData: ShardWorkerData = { ...options, memory, port: port2 };
+  const worker = new Worker(entry, { workerData, transferList: [port2], resourceLimits: heap });
+  const sender = new BatchSender(memory, port1);
   let ended = false;
   let lost: (reason: Error) => void = () => undefined;
   const end = (reason: Error) => {
     if (ended) return;
     ended = true;
+    sender.end(reason);
     lost(reason);
   };
-  pool.on('error', (error: unknown) => end(asError(error)));
-  // It is told of before its reason is, and while the pool still lists the worker, which `destroy` would then wait for
-  // without end: one turn later both are settled.
-  pool.on('workerDestroy', () => setImmediate(() => end(new Error('the thread ended'))));
+  worker.on('error', (error: unknown) => end(error instanceof Error ? error : new Error(String(error))));
+  worker.on('exit', (code) => end(new Error(`the thread ended with code ${code}`)));
   return {
-    // The declared type of `transferList` follows another overload of postMessage than the one that piscina calls.
-    run: (batch) => pool.run(batch, { transferList: [batch.buffer] } as unknown as RunOptions) as Promise<Uint8Array>,
+    run: (batch) => sender.run(batch),
     onLost(callback) {
       lost = callback;
     },
     async destroy() {
       ended = true;
-      await pool.destroy();
+      sender.end(new Error('the thread was ended'));
+      port1.close();
+      await worker.terminate();
     },
   };
 }
@@ -60,14 +51,13 @@ export function startShardInThread(options: ShardOptions, dependencies: ShardDep
   const shard = new Shard(options, dependencies);
   return {
     async run(batch) {
+      const own = batch.slice();
       await Promise.resolve();
-      return shard.handle(batch);
+      const result = shard.handle(own).slice();
+      own.fill(0);
+      return result;
     },
     onLost: () => undefined,
     destroy: async () => undefined,
   };
-}
-
-function asError(value: unknown): Error {
-  return value instanceof Error ? value : new Error(String(value));
 }

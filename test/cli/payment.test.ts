@@ -141,11 +141,10 @@ test.serial('an issuer that is silent does not hold up a probe beyond its --time
   await once(silent, 'listening');
   t.teardown(() => silent.close());
   const { port } = silent.address() as AddressInfo;
-  const startMs = performance.now();
   const { code, out } = await lewes(t, [...args, '--timeout', '2', '--issuer', `http://127.0.0.1:${port}`]);
   t.is(code, 1);
   t.is(later(out)[0], 'direct registration !deadline');
-  t.true(performance.now() - startMs < 9_000);
+  t.true((parse(out).steps.at(-1)?.ms ?? Number.POSITIVE_INFINITY) < 9_000);
 });
 
 test.serial('a refused registration writes no tunnel', async (t) => {

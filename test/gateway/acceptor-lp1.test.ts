@@ -37,11 +37,12 @@ class HeldShard {
   constructor(shard: number, delivered: Delivered[], limits: { queuedHandshakes?: number }) {
     const timers = new SteppedTimers();
     this.mailbox = new Mailbox(
-      { ...mailboxLimitsOf(configOf()), ...limits },
+      { ...mailboxLimitsOf(configOf()), batches: 1, ...limits },
       {
         now: () => ({ monotonicMs: 0, unixMs: 0 }),
         after: (ms, action) => timers.after(ms, action),
         crowded: () => false,
+        gone: () => false,
         run: (batch) => {
           readInbound(batch, {
             packet: ({ flags }, packet) => delivered.push({ shard, index: receiverIndex(packet), flags }),
@@ -117,6 +118,7 @@ async function start(t: ExecutionContext, lp1 = true, limits: { queuedHandshakes
       router,
       mailbox: (shard) => shards[shard]!.mailbox,
       nowMs: () => 0,
+      after: () => () => undefined,
     },
   );
   const port = await acceptor.listen('127.0.0.1', 0);

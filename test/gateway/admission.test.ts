@@ -69,6 +69,20 @@ test('a source without a token is told when it has one, one second at least', (t
   t.is(s.retryAfter(), 2);
 });
 
+test('a source is a newcomer until a handshake of it was handled, and again when that is long ago', (t) => {
+  const s = source(admission(), '10.0.0.1');
+  t.true(s.newcomer(0));
+  s.worked(15, 0);
+  t.true(s.newcomer(0), 'a hello alone');
+  s.worked(300, 0);
+  t.false(s.newcomer(0));
+  t.false(s.newcomer(7_000));
+  t.true(s.newcomer(8_000));
+  for (let ms = 8_000; ms < 60_000; ms += 100) s.worked(300, ms);
+  t.false(s.newcomer(90_000), 'who comes again and again is none for longer');
+  t.true(s.newcomer(120_000));
+});
+
 /** In 1/1000 tokens, so that the model is exact. */
 class BucketModel {
   private milli: number;

@@ -272,6 +272,26 @@ test('a closed connection writes nothing', (t) => {
   t.is(socket.written.length, 0);
 });
 
+test('eight refusals within 250 ms make a connection rest, unread, until it is told', (t) => {
+  const { connection, socket, packets } = line();
+  for (let i = 0; i < 7; i++) t.false(connection.refused(i));
+  t.false(connection.refused(250), 'it begins anew');
+  for (let i = 0; i < 6; i++) t.false(connection.refused(251));
+  t.true(connection.refused(252));
+  t.false(connection.refused(253), 'told once');
+  t.true(socket.paused);
+  connection.read(frame(1), 254);
+  t.is(packets.length, 1, 'what was read already is cut, and judged by its header');
+  t.true(connection.rested());
+  t.false(socket.paused);
+});
+
+test('frames that are passed over weigh by their bytes', (t) => {
+  const { connection } = line();
+  t.false(connection.refused(0, 40_000));
+  t.true(connection.refused(0, 40_000));
+});
+
 test('a share of a batch is used up at 256 KiB and whole again in the next', (t) => {
   const { connection } = line();
   const used = Array.from({ length: 5 }, () => connection.useShare(1, 60_000));

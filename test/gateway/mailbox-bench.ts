@@ -3,7 +3,14 @@ import { HANDSHAKE_COST_US, Mailbox, type MailboxLimits } from '../../src/gatewa
 import { readInbound } from '../../src/shard/messages.ts';
 import { SteppedTimers } from './forward/stepped-timers.ts';
 
-export const LIMITS: MailboxLimits = { queuedHandshakes: 100, queuedPackets: 5_000, queuedBytes: 10_000_000 };
+/** One batch under way, unless a test asks for two. */
+export const LIMITS: MailboxLimits = {
+  queuedHandshakes: 100,
+  queuedPackets: 5_000,
+  queuedBytes: 10_000_000,
+  batches: 1,
+};
+export const FOLLOWING = { opening: false, newcomer: false };
 /** Records of one batch at most. */
 export const BATCH = 1_024;
 
@@ -41,31 +48,27 @@ export class Bench {
   results = 0;
   onDone: () => void = () => undefined;
   crowded = false;
-  private finishBatch: ((result: Uint8Array) => void) | undefined;
-  private failBatch: (reason: unknown) => void = () => undefined;
+  private readonly limits: MailboxLimits;
+  private readonly underWay: { resolve: (result: Uint8Array) => void; reject: (reason: unknown) => void }[] = [];
 
   constructor(limits: Partial<MailboxLimits> = {}) {
-    this.mailbox = new Mailbox(
-      { ...LIMITS, ...limits },
-      {
-        now: () => ({ monotonicMs: 0, unixMs: 0 }),
-        crowded: () => this.crowded,
-        after: (ms, action) => this.timers.after(ms, action),
-        run: (batch) => {
-          if (this.finishBatch !== undefined) throw new Error('two batches are in flight');
-          this.batches.push(decode(batch));
-          return new Promise((resolve, reject) => {
-            this.finishBatch = resolve;
-            this.failBatch = reject;
-          });
-        },
-        done: () => {
-          this.results++;
-          this.onDone();
-        },
-        failed: (reason) => this.failures.push(reason),
+    this.limits = { ...LIMITS, ...limits };
+    this.mailbox = new Mailbox(this.limits, {
+      now: () => ({ monotonicMs: 0, unixMs: 0 }),
+      crowded: () => this.crowded,
+      gone: () => false,
+      after: (ms, action) => this.timers.after(ms, action),
+      run: (batch) => {
+        if (this.underWay.length >= this.limits.batches) throw new Error('too many batches are under way');
+        this.batches.push(decode(batch));
+        return new Promise((resolve, reject) => this.underWay.push({ resolve, reject }));
       },
-    );
+      done: () => {
+        this.results++;
+        this.onDone();
+      },
+      failed: (reason) => this.failures.push(reason),
+    });
     this.mailbox.open();
   }
 
@@ -76,19 +79,16 @@ export class Bench {
   }
 
   get inFlight(): boolean {
-    return this.finishBatch !== undefined;
+    return this.underWay.length > 0;
   }
 
   async finish(): Promise<void> {
-    const finish = this.finishBatch;
-    this.finishBatch = undefined;
-    finish?.(new Uint8Array(8));
+    this.underWay.shift()?.resolve(new Uint8Array(8));
     await turn();
   }
 
   async fail(reason: unknown): Promise<void> {
-    this.finishBatch = undefined;
-    this.failBatch(reason);
+    this.underWay.shift()?.reject(reason);
     await turn();
   }
 
@@ -97,7 +97,7 @@ export class Bench {
   }
 
   handshake(n: number, costUs: number = HANDSHAKE_COST_US.h1): boolean {
-    return this.mailbox.offerHandshake(envelope(), numbered(n), costUs);
+    return this.mailbox.offerHandshake(envelope(), numbered(n), costUs, FOLLOWING);
   }
 }
 

@@ -77,6 +77,7 @@ test('closing tells whoever waits for the lane to settle; a closed or unopened m
   const unopened = new Mailbox(LIMITS, {
     now: () => ({ monotonicMs: 0, unixMs: 0 }),
     crowded: () => false,
+    gone: () => false,
     after: () => t.fail('no wait'),
     run: () => Promise.reject(new Error('not opened')),
     done: () => undefined,

@@ -41,7 +41,8 @@ test('a full mailbox sheds new handshakes with Busy, and live sessions are slowe
   await until(() => shed().length >= 8, 'newcomers are told Busy');
   t.true(shed().every(({ hints }) => hints.every((hint) => hint.kind === 'busy' && hint.retryAfterS >= 1)));
   t.true(mailbox.queuedPackets <= QUEUED_PACKETS + live.length);
-  t.true(mailbox.queuedHandshakes <= QUEUED_HANDSHAKES);
+  // Sources below their share have room up to twice the bound.
+  t.true(mailbox.queuedHandshakes <= 2 * QUEUED_HANDSHAKES);
   t.is(gateway.acceptor.counts.busy, gateway.acceptor.counts.drops.mailbox_full ?? 0);
 
   open(gate);

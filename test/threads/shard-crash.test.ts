@@ -72,7 +72,7 @@ test('a shard whose handler throws loses its own sessions only, and their client
   survives(t, { entry: fixture('handler-throws') }, /the fixture throws/));
 
 test('a shard whose thread exits loses its own sessions only, and their clients recover', (t) =>
-  survives(t, { entry: fixture('thread-exits') }, /exited with code: 7/));
+  survives(t, { entry: fixture('thread-exits') }, /ended with code 7/));
 
 test('a shard that runs out of heap loses its own sessions only, and their clients recover', (t) => {
   const heap = { maxOldGenerationSizeMb: 48, maxYoungGenerationSizeMb: 4 };

@@ -124,6 +124,8 @@ interface Outcome {
   readonly broken: number;
   readonly written: Uint8Array;
   readonly framing: string | undefined;
+  /** It sent too much that was refused: what is dropped then depends on how much had been read. */
+  readonly rested: boolean;
 }
 
 /** Streams come in pieces of these sizes; `full` says whether a lane is full. */
@@ -134,6 +136,8 @@ function play(stream: Uint8Array, lp1: boolean, sizes: () => number, full: () =>
   for (const index of SESSIONS) router.add(router.shardOf(index), index, true);
   for (const index of HANDSHAKES) router.add(router.shardOf(index), index, false);
   if (lp1) router.add(1, ODD_SESSION, true);
+  const timers: (() => void)[] = [];
+  let rested = false;
   const acceptor = new Acceptor(
     { ...OPTIONS, lp1 },
     {
@@ -141,16 +145,25 @@ function play(stream: Uint8Array, lp1: boolean, sizes: () => number, full: () =>
       router,
       mailbox: (shard) => mailboxes[shard] as unknown as Mailbox,
       nowMs: () => 1_000,
+      after: (_ms, action) => {
+        timers.push(action);
+        rested = true;
+        return () => undefined;
+      },
     },
   );
+  const turn = () => {
+    const due = timers.splice(0);
+    for (const action of due) action();
+    return mailboxes.map((mailbox) => mailbox.turn()).includes(true) || due.length > 0;
+  };
   const socket = new FakeSocket();
   (acceptor as unknown as { accept(socket: Socket): void }).accept(socket as unknown as Socket);
   let framing: string | undefined;
   for (let at = 0, turns = 0; at < stream.length && !socket.ended; turns++) {
     oracle(turns < MAX_TURNS, 'a held connection is read on in the end');
     if (socket.paused) {
-      const woken = mailboxes.map((mailbox) => mailbox.turn());
-      oracle(woken.includes(true), 'whoever holds a connection has somebody to resume it');
+      oracle(turn(), 'whoever holds a connection has somebody to resume it');
       continue;
     }
     const size = sizes();
@@ -158,7 +171,7 @@ function play(stream: Uint8Array, lp1: boolean, sizes: () => number, full: () =>
     at += size;
     framing = checkConnection(acceptor) ?? framing;
   }
-  for (let turns = 0; mailboxes.map((mailbox) => mailbox.turn()).includes(true); turns++) {
+  for (let turns = 0; turn(); turns++) {
     oracle(turns < MAX_TURNS, 'what was held is read in the end');
   }
   reply(acceptor);
@@ -168,6 +181,7 @@ function play(stream: Uint8Array, lp1: boolean, sizes: () => number, full: () =>
     broken: acceptor.counts.closed.framing,
     written: Uint8Array.from(Buffer.concat(socket.written)),
     framing,
+    rested,
   };
 }
 
@@ -225,11 +239,12 @@ function run(input: Uint8Array): void {
     () => 1 + control.below(60),
     () => control.chance(0.2),
   );
-  sameValue(cut.log, whole.log, 'packets however they come');
-  sameValue(cut.drops, whole.drops, 'drops however they come');
-  oracle(cut.broken === whole.broken, 'a stream breaks however it comes');
   checkWritten(whole);
   checkWritten(cut);
+  oracle(cut.broken === whole.broken, 'a stream breaks however it comes');
+  if (whole.rested || cut.rested) return;
+  sameValue(cut.log, whole.log, 'packets however they come');
+  sameValue(cut.drops, whole.drops, 'drops however they come');
 }
 
 const salt = encodeSalt(1_764_583_200, new Uint8Array(24));

@@ -3,7 +3,8 @@
  * the same run and the same rounds. The list is the protocol's, not a count of calls: what the responder does twice, it
  * pays for.
  */
-import { type Figure, median, us } from './figures.ts';
+import { type Figure, formatValue, ratioFigure, series } from './figures.ts';
+import { timed } from './own-time.ts';
 
 export interface Primitive {
   readonly name: string;
@@ -12,14 +13,12 @@ export interface Primitive {
   readonly run: () => unknown;
 }
 
-/** Handshakes of one batch. */
-const BULK = 16;
+/** Handshakes of one batch at most. */
+const MAX_BULK = 16;
 
-/** Microseconds of one operation. */
-function time(n: number, operation: () => unknown): number {
-  const started = performance.now();
-  for (let i = 0; i < n; i++) operation();
-  return ((performance.now() - started) * 1e3) / n;
+/** Microseconds of them all, one handshake's worth. */
+export function sumOf(primitives: readonly Primitive[], n: number): number {
+  return primitives.reduce((total, { count, run }) => total + count * timed(n, run), 0);
 }
 
 /** `handshakes`: does so many side by side and gives the responder's microseconds for all of them. */
@@ -32,25 +31,19 @@ export function againstPrimitives(
 ): Figure {
   const own: number[] = [];
   const floor: number[] = [];
+  const bulk = Math.min(MAX_BULK, perRound);
   // The round before the first is warm-up.
   for (let round = -1; round < rounds; round++) {
     let spent = 0;
-    for (let i = 0; i < perRound; i += BULK) spent += handshakes(BULK);
-    const sum = primitives.reduce((total, { count, run }) => total + count * time(perRound, run), 0);
+    for (let i = 0; i < perRound; i += bulk) spent += handshakes(bulk);
+    const sum = sumOf(primitives, perRound);
     if (round < 0) continue;
-    own.push(spent / (BULK * Math.ceil(perRound / BULK)));
+    own.push(spent / (bulk * Math.ceil(perRound / bulk)));
     floor.push(sum);
   }
   if (process.env.LEWES_BENCH_PARTS) {
     for (const { name: part, count, run } of primitives)
-      console.log(`${part.padEnd(64)} ${count} × ${us(time(perRound, run))}`);
+      console.error(`${part.padEnd(64)} ${count} × ${formatValue(timed(perRound, run), 'us')}`);
   }
-  return {
-    name,
-    measured: us(median(own)),
-    against: `${us(median(floor))} (sum of primitives)`,
-    value: median(own.map((value, i) => value / (floor[i] ?? 1))),
-    bound: 1.35,
-    unit: 'ratio',
-  };
+  return ratioFigure(name, series('responder', 'us', own), series('sum of primitives', 'us', floor));
 }

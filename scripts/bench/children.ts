@@ -4,6 +4,7 @@
  */
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
+import { TASKSET } from './pinning.ts';
 
 export interface Child {
   readonly pid: number;
@@ -12,15 +13,26 @@ export interface Child {
   stop(): Promise<void>;
 }
 
-/** Starts `scripts/bench/<name>.ts` and waits for its first message. */
+/** Those that were started and not stopped: a bench that fails leaves some behind. */
+const running = new Set<Child>();
+
+export async function stopRunning(): Promise<void> {
+  await stopAll(...running);
+}
+
+/** Starts `scripts/bench/<name>.ts`, on these cores if any are named, and waits for its first message. */
 export async function startChild<T>(
   name: string,
   args: readonly string[],
   execArgv: readonly string[] = [],
+  cpus?: string,
 ): Promise<{ child: Child; first: T }> {
+  const pinned = cpus === undefined ? {} : { execPath: TASKSET };
   const process_: ChildProcess = fork(new URL(`./${name}.ts`, import.meta.url), [...args], {
     serialization: 'advanced',
-    execArgv: [...process.execArgv, ...execArgv],
+    ...pinned,
+    // The same process, with the channel to it.
+    execArgv: cpus === undefined ? [...execArgv] : ['-c', cpus, process.execPath, ...execArgv],
   });
   const first = await message<T>(process_, name);
   const child: Child = {
@@ -31,13 +43,19 @@ export async function startChild<T>(
       return answer;
     },
     async stop() {
-      if (process_.exitCode !== null) return;
+      running.delete(child);
+      if (process_.exitCode !== null || process_.signalCode !== null) return;
       const exit = once(process_, 'exit');
       process_.send({ stop: true });
       await exit;
     },
   };
+  running.add(child);
   return { child, first };
+}
+
+export async function stopAll(...children: readonly Child[]): Promise<void> {
+  await Promise.all(children.map((child) => child.stop()));
 }
 
 async function message<T>(child: ChildProcess, name: string): Promise<T> {

@@ -1,12 +1,9 @@
 /**
- * LP1's responder in process: a shard's whole work for hello, KKT, Handshake 1 and Handshake 3, against the sum of the
- * primitives that these messages need.
+ * The primitives that a responder needs for one LP1 handshake: hello, KKT, Handshake 1 and Handshake 3 (lp1.md §4–§6).
  */
-import { loadProvider } from '../../src/lp/crypto/load.ts';
 import type { CryptoProvider } from '../../src/lp/crypto/provider.ts';
-import { againstPrimitives, type Primitive } from './against-primitives.ts';
-import type { Figure } from './figures.ts';
-import { CLIENT_SEED, InProcessGateway } from './in-process.ts';
+import type { Primitive } from './against-primitives.ts';
+import { CLIENT_SEED } from './in-process.ts';
 
 const bytes = (n: number) => new Uint8Array(n).fill(1);
 
@@ -59,10 +56,10 @@ function symmetricPrimitives(crypto: CryptoProvider): Primitive[] {
     },
     {
       name: 'HMAC-SHA256 (HKDF of e, es, e, ee, se, psk; split)',
-      count: 20,
+      count: 19,
       run: () => crypto.hmacSha256(key, key),
     },
-    { name: 'SHA-256, short (MixHash)', count: 10, run: () => crypto.sha256(noiseInput) },
+    { name: 'SHA-256, short (MixHash)', count: 9, run: () => crypto.sha256(noiseInput) },
     aead('AEAD open, 124 B (PSQ)', 1, 124, none),
     aead('AEAD, 13 B (handle)', 1, 13, none),
     aead('AEAD, outer, 86 B (H2)', 1, 86, nonce),
@@ -73,10 +70,6 @@ function symmetricPrimitives(crypto: CryptoProvider): Primitive[] {
   ];
 }
 
-export async function lp1ResponderFigure(rounds: number, perRound: number): Promise<Figure> {
-  const crypto = await loadProvider('native');
-  const gateway = new InProcessGateway(crypto, true);
-  const primitives = [...publicKeyPrimitives(crypto), ...symmetricPrimitives(crypto)];
-  const name = 'LP1 responder in process: hello, KKT, H1 and H3, native';
-  return againstPrimitives(name, (n) => gateway.lp1Handshakes(n), primitives, rounds, perRound);
+export function lp1Primitives(crypto: CryptoProvider): Primitive[] {
+  return [...publicKeyPrimitives(crypto), ...symmetricPrimitives(crypto)];
 }

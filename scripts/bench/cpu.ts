@@ -15,15 +15,42 @@ export interface CpuTimes {
   readonly workers: number;
 }
 
-/** Of this very process. Threads are told apart by the ids that existed before the first worker started. */
+/** Of this very process. Worker threads are told apart by their name. */
 export function ownCpu(mainThread: NodeJS.CpuUsage, isWorker: (name: string) => boolean): CpuTimes {
   const { user, system } = process.cpuUsage();
   let workers = 0;
-  for (const task of readdirSync('/proc/self/task')) {
+  for (const task of taskIds()) {
     const stat = readTask(task);
     if (stat !== undefined && isWorker(stat.name)) workers += stat.us;
   }
   return { process: user + system, main: mainThread.user + mainThread.system, workers };
+}
+
+/** The threads that an action starts before it returns. */
+export class ThreadGroup {
+  private readonly ids = new Set<string>();
+
+  start<T>(action: () => T): T {
+    const before = new Set(taskIds());
+    const result = action();
+    for (const id of taskIds()) if (!before.has(id)) this.ids.add(id);
+    return result;
+  }
+
+  /** Microseconds of those that still run. */
+  get cpu(): number {
+    let sum = 0;
+    for (const id of this.ids) sum += readTask(id)?.us ?? 0;
+    return sum;
+  }
+
+  get size(): number {
+    return this.ids.size;
+  }
+}
+
+function taskIds(): string[] {
+  return readdirSync('/proc/self/task');
 }
 
 function readTask(id: string): { name: string; us: number } | undefined {

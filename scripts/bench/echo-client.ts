@@ -1,6 +1,6 @@
 /**
- * Child: 64 kept connections with one 256-byte frame in flight each; the packets are sealed beforehand, replies are
- * counted by length and not opened. Arguments: `lp2 PORT IDENTITY-HEX` or `net PORT`. Request: `{rounds, connections}`.
+ * Child: kept connections with so many 256-byte frames in flight each; the packets are sealed beforehand, replies are counted
+ * by length and not opened. Arguments: `lp2 PORT IDENTITY-HEX` or `net PORT`. Requests: `{prepare, connections}`, then `{depth}`.
  */
 import { connect, type Socket } from 'node:net';
 import { loadProvider } from '../../src/lp/crypto/load.ts';
@@ -8,65 +8,72 @@ import type { KemAnnouncement } from '../../src/lp/v2/kem-key.ts';
 import { encodeFrame, KIND } from '../../src/lp/wire/application-frame.ts';
 import { encodeFrames } from '../../src/lp/wire/framing.ts';
 import { serve } from './children.ts';
-import { handshake } from './lp2-client.ts';
+import { ECHO_BYTES, handshake } from './lp2-client.ts';
 
 const [kind, port, identity = ''] = process.argv.slice(2);
 const crypto = await loadProvider('auto');
 const target = { crypto, port: Number(port), identity: Uint8Array.from(Buffer.from(identity, 'hex')) };
-const echo = encodeFrame(KIND.opaque, 2, new Uint8Array(256));
+const echo = encodeFrame(KIND.opaque, 2, new Uint8Array(ECHO_BYTES));
 const none = new Uint8Array(0);
+/** Length before the packet, header, prefix and tag around the frame. */
+const FRAME_BYTES = 2 + 34 + echo.length;
 let kemKey: KemAnnouncement | undefined;
 
 interface Pipe {
   readonly socket: Socket;
-  readonly frames: Uint8Array[];
+  /** Frames of one length, one after the other. */
+  readonly frames: Uint8Array;
 }
 
-async function openPipe(rounds: number): Promise<Pipe> {
+async function openPipe(count: number): Promise<Pipe> {
+  const frames = new Uint8Array(count * FRAME_BYTES);
   if (kind === 'net') {
     const socket = connect({ host: '127.0.0.1', port: target.port, noDelay: true });
     await new Promise((resolve) => socket.once('connect', resolve));
-    const frame = new Uint8Array(2 + 34 + echo.length);
-    return { socket, frames: Array.from({ length: rounds }, () => frame) };
+    return { socket, frames };
   }
   const { socket, family, kemKey: learnt } = await handshake(target, kemKey, none);
   kemKey = learnt;
-  const frames = Array.from({ length: rounds }, () => {
+  for (let i = 0; i < count; i++) {
     const sealed = family.sealFrame(echo);
     if (sealed.kind !== 'packets') throw new Error(`the session does not seal: ${sealed.kind}`);
-    return encodeFrames('be16', sealed.packets);
-  });
+    frames.set(encodeFrames('be16', sealed.packets), i * FRAME_BYTES);
+  }
   return { socket, frames };
 }
 
-function run({ socket, frames }: Pipe): Promise<void> {
-  return new Promise((resolve) => {
-    const expected = frames[0]?.length ?? 0;
+/** What goes out together is one write. */
+function run({ socket, frames }: Pipe, depth: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const window = depth * FRAME_BYTES;
     let received = 0;
     let sent = 0;
-    const next = () => {
-      const frame = frames[sent++];
-      if (frame === undefined) resolve();
-      else socket.write(frame);
+    const send = () => {
+      const whole = received - (received % FRAME_BYTES);
+      const end = Math.min(frames.length, whole + window);
+      if (end > sent) socket.write(frames.subarray(sent, end));
+      sent = end;
     };
     socket.on('data', (chunk) => {
       received += chunk.length;
-      if (received < expected) return;
-      received -= expected;
-      next();
+      if (received >= frames.length) resolve();
+      else send();
     });
-    next();
+    socket.once('close', () => reject(new Error('the server closed an echo')));
+    send();
   });
 }
 
 let pipes: Pipe[] = [];
-serve({}, async (request: { prepare?: number; connections?: number }) => {
-  if (request.prepare !== undefined) {
-    pipes = await Promise.all(Array.from({ length: request.connections ?? 64 }, () => openPipe(request.prepare ?? 0)));
+serve({}, async (request: { prepare?: number; connections?: number; depth?: number }) => {
+  const { prepare, connections = 64, depth = 1 } = request;
+  if (prepare !== undefined) {
+    pipes = await Promise.all(Array.from({ length: connections }, () => openPipe(prepare)));
     return {};
   }
   const started = performance.now();
-  await Promise.all(pipes.map(run));
-  for (const pipe of pipes) pipe.socket.destroy();
-  return { seconds: (performance.now() - started) / 1e3 };
+  await Promise.all(pipes.map((pipe) => run(pipe, depth)));
+  const seconds = (performance.now() - started) / 1e3;
+  for (const { socket } of pipes.splice(0)) socket.destroy();
+  return { seconds };
 });

@@ -1,8 +1,8 @@
 /**
  * Child: a whole gateway with limits out of the way. Arguments: shards or "auto"; `paid` for registrations in a store on disk
- * that cost a token. Tells its port and identity, and the issuer's private key where it has one; then its CPU times.
+ * that cost a token. Tells its port and identity, and the issuer's private key where it has one; then its state. The request
+ * `{exit}` lists an exit that clients may reach through it.
  */
-
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -15,10 +15,12 @@ import { loadConfig } from '../../src/ops/config/index.ts';
 import { createLogger } from '../../src/ops/log.ts';
 import { systemClock } from '../../src/system/clock.ts';
 import { workerEntry } from '../../src/system/entry.ts';
+import { monitorLoopDelay } from '../../src/system/loop-delay.ts';
 import { systemRandom } from '../../src/system/random.ts';
 import { systemTimers } from '../../src/system/timers.ts';
 import { serve } from './children.ts';
-import { ownCpu } from './cpu.ts';
+import { ThreadGroup } from './cpu.ts';
+import type { ServerRequest, ServerState } from './gateway.ts';
 import { ISSUER_NAME } from './registrations.ts';
 
 const paid = process.argv[3] === 'paid';
@@ -44,6 +46,7 @@ const loaded = loadConfig({
     'limits.records_per_address=1000000',
     'limits.records=1000000',
     'limits.sessions_per_address=1000000',
+    'limits.connections_per_address=100000',
     ...REGISTRATIONS,
   ],
 });
@@ -52,6 +55,8 @@ const crypto = await loadProvider('auto');
 const seed = new Uint8Array(32);
 systemRandom.fill(seed);
 const publicKey = crypto.ed25519PublicKey(seed);
+const shards = new ThreadGroup();
+const registrar = new ThreadGroup();
 const gateway = new Gateway(
   loaded.config,
   { seed, publicKey },
@@ -61,8 +66,9 @@ const gateway = new Gateway(
     clock: systemClock,
     timers: systemTimers,
     log: createLogger({ level: 'warn' }),
-    startShard: (_shard, options) => startShardThread(workerEntry('shard'), { options, crypto: 'auto' }),
-    startRegistrar: () => startRegistrarThread(workerEntry('registrar')),
+    startShard: (_shard, options) =>
+      shards.start(() => startShardThread(workerEntry('shard'), { options, crypto: 'auto' })),
+    startRegistrar: () => registrar.start(() => startRegistrarThread(workerEntry('registrar'))),
     storePath: directory === undefined ? '' : join(directory, 'store'),
     wireGuardSecret: () => new Uint8Array(32).fill(1),
   },
@@ -70,11 +76,39 @@ const gateway = new Gateway(
 const issuerKey = paid ? await generateBlindKey() : undefined;
 if (issuerKey !== undefined) gateway.setIssuerKeys([{ spki: issuerKey.spki }]);
 await gateway.start();
+const loopDelay = monitorLoopDelay();
+/** Longest of each tick, which is how often a shard tells. */
+let shardDelaysMs: number[] = [];
+const TOLD_EVERY_MS = 250;
+setInterval(() => {
+  for (const { snapshot } of gateway.hosts) if (snapshot) shardDelaysMs.push(snapshot.gauges.loop_delay_max_ms);
+}, TOLD_EVERY_MS);
+
+function state(): ServerState {
+  const { user, system } = process.cpuUsage();
+  const main = process.threadCpuUsage();
+  const shardLoopDelayMs = Math.max(0, ...shardDelaysMs);
+  shardDelaysMs = [];
+  const outcomes = gateway.registrar.status().outcomes.filter(({ outcome }) => outcome === 'completed');
+  return {
+    process: user + system,
+    main: main.user + main.system,
+    shards: shards.cpu,
+    registrar: registrar.cpu,
+    loopDelayP99Ms: loopDelay.read().p99 * 1e3,
+    shardLoopDelayMs,
+    registered: outcomes.reduce((sum, { count }) => sum + count, 0),
+    batches: gateway.batches.reduce((sum, batch) => sum + batch.count, 0),
+  };
+}
+
+function allow({ identity, port }: { readonly identity: Uint8Array; readonly port: number }): void {
+  const exit = { identity, address: '127.0.0.1', port };
+  gateway.reload({ ...gateway.config, forward: { ...gateway.config.forward, allow: [exit] } });
+}
+
 const facts = { port: gateway.listening[0]?.port, identity: publicKey, crypto: crypto.name };
-serve({ ...facts, ...(issuerKey && { issuerKey: formatBlindKey(issuerKey) }) }, () => ({
-  ...ownCpu(process.threadCpuUsage(), (name) => name === 'WorkerThread'),
-  registered: gateway.registrar
-    .status()
-    .outcomes.reduce((sum, { outcome, count }) => sum + (outcome === 'completed' ? count : 0), 0),
-  batches: gateway.batches.reduce((sum, batch) => sum + batch.count, 0),
-}));
+serve({ ...facts, ...(issuerKey && { issuerKey: formatBlindKey(issuerKey) }) }, ({ exit }: ServerRequest) => {
+  if (exit !== undefined) allow(exit);
+  return state();
+});

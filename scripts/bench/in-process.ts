@@ -1,8 +1,8 @@
 /**
  * A shard in the benchmark's own process, and handshakes with it: packets in, replies out, no sockets and no threads.
  */
-import type { ClientHandshake, HandshakeStep } from '../../src/lp/client-session.ts';
-import type { CryptoProvider, RandomSource } from '../../src/lp/crypto/provider.ts';
+import type { ClientHandshake, ClientSession, HandshakeStep } from '../../src/lp/client-session.ts';
+import type { CryptoProvider, KemName, RandomSource } from '../../src/lp/crypto/provider.ts';
 import { DEFAULT_LIFETIMES } from '../../src/lp/responder-context.ts';
 import type { Now } from '../../src/lp/time.ts';
 import { InitiatorV1 } from '../../src/lp/v1/initiator.ts';
@@ -10,11 +10,12 @@ import { Initiator, type InitiatorOptions } from '../../src/lp/v2/initiator.ts';
 import { createKemKey, type KemAnnouncement } from '../../src/lp/v2/kem-key.ts';
 import { writeLe32 } from '../../src/lp/wire/bytes.ts';
 import { receiverIndex } from '../../src/lp/wire/packet.ts';
-import { ADMIT, InboundWriter, type OutboundHandler, readOutbound } from '../../src/shard/messages.ts';
+import { ADMIT, ANSWER, InboundWriter, type OutboundHandler, REQUEST, readOutbound } from '../../src/shard/messages.ts';
 import { packKemKey } from '../../src/shard/payloads.ts';
 import { Shard } from '../../src/shard/shard.ts';
 import { readStats } from '../../src/shard/stats.ts';
 import { systemRandom } from '../../src/system/random.ts';
+import { ownUs } from './own-time.ts';
 
 const ALL = ADMIT.token | ADMIT.session | ADMIT.record;
 export const ENVELOPE = { connection: 1, source: 1, flags: ALL, retryAfterSeconds: 1 };
@@ -41,6 +42,7 @@ export function makeInitiator(
   kemKey: KemAnnouncement | undefined,
   now: Now,
   random: RandomSource = systemRandom,
+  kem: KemName = 'x-wing',
 ): Initiator {
   const gatewayEd25519 = crypto.ed25519PublicKey(GATEWAY_SEED);
   const options: InitiatorOptions = {
@@ -49,7 +51,7 @@ export function makeInitiator(
     clientSeed: CLIENT_SEED,
     gatewayEd25519,
     gatewayX25519: crypto.x25519PublicOfEd25519(gatewayEd25519) ?? gatewayEd25519,
-    kem: 'x-wing',
+    kem,
     kemKey,
     pinnedHashes: [],
     clockOffsetMs: 0,
@@ -78,16 +80,25 @@ function distinctIndices(): RandomSource {
 }
 
 type Client = ClientHandshake & { readonly index: number };
+/** A reply that ends a handshake, and whose it may be. */
+type LastReply = (candidates: readonly Pick<Client, 'receive'>[], reply: Uint8Array) => void;
+
+export type BenchVersion = KemName | 'lp1';
 
 export class InProcessGateway {
   readonly now: Now = { monotonicMs: 1_000, unixMs: 1_764_583_200_000 };
   readonly shard: Shard;
   private readonly crypto: CryptoProvider;
+  private readonly version: BenchVersion;
   private readonly indices = distinctIndices();
   private kemKey: KemAnnouncement | undefined;
+  /** What the shard asked of the main thread: whether an index is free. */
+  private readonly asked: number[] = [];
 
-  constructor(crypto: CryptoProvider, admitsLp1 = false) {
+  /** Handshakes are LP2's with this suite, or LP1's. */
+  constructor(crypto: CryptoProvider, version: BenchVersion = 'x-wing') {
     this.crypto = crypto;
+    this.version = version;
     const x25519Secret = crypto.x25519SecretOfEd25519(GATEWAY_SEED);
     const ed25519Public = crypto.ed25519PublicKey(GATEWAY_SEED);
     this.shard = new Shard(
@@ -98,39 +109,70 @@ export class InProcessGateway {
         records: LIMIT,
         indices: LIMIT,
         sweepIntervalMs: 300_000,
-        ...(admitsLp1 && { lp1: { ed25519Seed: GATEWAY_SEED, sessionIdleMs: LP1_SESSION_IDLE_MS } }),
+        ...(version === 'lp1' && { lp1: { ed25519Seed: GATEWAY_SEED, sessionIdleMs: LP1_SESSION_IDLE_MS } }),
       },
       { crypto, random: systemRandom, loopDelayMs: () => 0 },
     );
+    const kem = this.kem;
     const identity = { ed25519Seed: GATEWAY_SEED, ed25519Public };
-    const seed = new Uint8Array(crypto.kems['x-wing'].seedLength).fill(KEM_SEED);
+    const seed = new Uint8Array(crypto.kems[kem].seedLength).fill(KEM_SEED);
     const batch = new InboundWriter();
-    batch.kemKey(packKemKey(createKemKey(crypto, 'x-wing', seed, identity, this.now.unixMs / 1_000, 86_400)));
+    batch.kemKey(packKemKey(createKemKey(crypto, kem, seed, identity, this.now.unixMs / 1_000, 86_400)));
     this.shard.handle(batch.seal(this.now));
   }
 
+  /** Packets in, packets out; an index that a client asks for is free. */
   exchange(packets: readonly Uint8Array[]): Uint8Array[] {
     const batch = new InboundWriter();
     for (const packet of packets) batch.packet(ENVELOPE, packet);
-    const replies: Uint8Array[] = [];
-    readOutbound(this.shard.handle(batch.seal(this.now)), {
-      ...ignoredEffects,
-      reply: (_connection, _valid, frame) => replies.push(frame.slice(2)),
-    });
-    return replies;
+    const replies = this.run(batch);
+    if (this.asked.length === 0) return replies;
+    const answers = new InboundWriter();
+    for (const key of this.asked.splice(0)) answers.answer(key, ANSWER.index, Uint8Array.of(1));
+    return [...replies, ...this.run(answers)];
   }
 
   /**
    * So many handshakes side by side, a batch for each message, as a shard under load has them. Returns the shard's
-   * microseconds for H1 and H3 together; hello and KKT are not counted, for they cost no public-key operation.
+   * microseconds: for H1 and H3 of LP2, whose hello and KKT cost no public-key operation; for all of LP1, whose KKT costs two.
    */
   handshakes(n: number): number {
+    return this.establish(n, () => undefined);
+  }
+
+  sessions(n: number): ClientSession[] {
+    const sessions: ClientSession[] = [];
+    this.establish(n, (clients, reply) => {
+      for (const client of clients) {
+        const step = client.receive(reply, this.now);
+        if (step.kind !== 'established') continue;
+        sessions.push(step.session);
+        return;
+      }
+    });
+    if (sessions.length !== n) throw new Error(`${sessions.length} of ${n} clients have a session`);
+    return sessions;
+  }
+
+  private get kem(): KemName {
+    return this.version === 'lp1' ? 'x-wing' : this.version;
+  }
+
+  private establish(n: number, last: LastReply): number {
+    if (this.version === 'lp1') {
+      const clients = Array.from({ length: n }, () => this.makeLp1Initiator());
+      return this.finish(
+        clients,
+        clients.flatMap((client) => sent(client.start(this.now))),
+        last,
+      );
+    }
     if (this.kemKey === undefined) this.learnKemKey();
     const clients: Client[] = [];
     const hellos: Uint8Array[] = [];
     const packets: Uint8Array[] = [];
     for (let i = 0; i < n; i++) {
-      const client = makeInitiator(this.crypto, this.kemKey, this.now, this.indices);
+      const client = makeInitiator(this.crypto, this.kemKey, this.now, this.indices, this.kem);
       const [hello, h1] = sent(client.start(this.now));
       if (hello === undefined || h1 === undefined) throw new Error('no H1 without a key');
       clients.push(client);
@@ -138,37 +180,42 @@ export class InProcessGateway {
       packets.push(h1);
     }
     this.exchange(hellos);
-    return this.finish(clients, packets);
+    return this.finish(clients, packets, last);
   }
 
-  /** The same for LP1, if admitted, from the hello on: its KKT costs the shard two signature operations. */
-  lp1Handshakes(n: number): number {
-    const clients = Array.from({ length: n }, () => this.makeLp1Initiator());
-    return this.finish(
-      clients,
-      clients.flatMap((client) => sent(client.start(this.now))),
-    );
-  }
-
-  /** Sends the packets and what follows them. Returns the shard's microseconds; the clients' own are not in them. */
-  private finish(clients: readonly Client[], first: readonly Uint8Array[]): number {
+  /** Sends the packets and what follows them. Times the shard; the clients' own work is not in it. */
+  private finish(clients: readonly Client[], first: readonly Uint8Array[], last: LastReply): number {
     const byIndex = new Map(clients.map((client) => [client.index, client]));
     const before = this.accepted;
     let packets = first;
-    let spentMs = 0;
+    let spentUs = 0;
     while (packets.length > 0) {
-      const started = performance.now();
+      const started = ownUs();
       const replies = this.exchange(packets);
-      spentMs += performance.now() - started;
+      spentUs += ownUs() - started;
       packets = replies.flatMap((reply) => {
-        const step = byIndex.get(receiverIndex(reply))?.receive(reply, this.now);
+        const client = byIndex.get(receiverIndex(reply));
+        const step = client?.receive(reply, this.now);
+        // LP2's reply to H3 comes on a session's index, LP1's on the handshake's.
+        if (client === undefined) last(clients, reply);
+        else if (step?.kind === 'established') last([{ receive: () => step }], reply);
         return step === undefined ? [] : sent(step);
       });
     }
     for (const client of clients) client.abandon();
     const done = this.accepted - before;
     if (done !== clients.length) throw new Error(`${done} of ${clients.length} handshakes succeeded`);
-    return spentMs * 1e3;
+    return spentUs;
+  }
+
+  private run(batch: InboundWriter): Uint8Array[] {
+    const replies: Uint8Array[] = [];
+    readOutbound(this.shard.handle(batch.seal(this.now)), {
+      ...ignoredEffects,
+      reply: (_connection, _valid, frame) => replies.push(frame.slice(2)),
+      request: (key, _family, _source, kind) => kind === REQUEST.index && this.asked.push(key),
+    });
+    return replies;
   }
 
   private get accepted(): number {
@@ -192,7 +239,7 @@ export class InProcessGateway {
   }
 
   private learnKemKey(): void {
-    const initiator = makeInitiator(this.crypto, undefined, this.now);
+    const initiator = makeInitiator(this.crypto, undefined, this.now, systemRandom, this.kem);
     for (const reply of this.exchange(sent(initiator.start(this.now)))) initiator.receive(reply, this.now);
     this.kemKey = initiator.kemKey;
     initiator.abandon();

@@ -5,22 +5,31 @@
 import { AddressPool } from '../../src/registration/leases.ts';
 import { parsePoolRange } from '../../src/registration/pool-range.ts';
 import { systemRandom } from '../../src/system/random.ts';
-import { type Figure, median } from './figures.ts';
+import { type Figure, ratioFigure, series } from './figures.ts';
+import { ownUs } from './own-time.ts';
 
-export function leaseFigure(rounds: number, operations: number): Figure {
+export function leaseFigures(quick: boolean): Figure[] {
+  const [rounds, operations] = quick ? [5, 50_000] : [11, 200_000];
   const [small, large] = [halfTaken('10.0.0.0/20'), halfTaken('10.16.0.0/12')];
   for (const bench of [small, large]) bench(operations);
   const pairs = Array.from({ length: rounds }, () => ({ small: small(operations), large: large(operations) }));
-  const ns = (value: number) => `${value.toFixed(0)} ns`;
-  return {
-    name: 'leases: one address taken and one freed, pool of a /12',
-    measured: ns(median(pairs.map((pair) => pair.large))),
-    against: `${ns(median(pairs.map((pair) => pair.small)))} (of a /20)`,
-    value: median(pairs.map((pair) => pair.large / pair.small)),
-    // Caches hold one and not the other; a pass over the pool would be 256.
-    bound: 3,
-    unit: 'ratio',
-  };
+  return [
+    ratioFigure(
+      'micro/lease-large-vs-small',
+      series(
+        'of a /12',
+        'ns',
+        pairs.map((pair) => pair.large),
+      ),
+      series(
+        'of a /20',
+        'ns',
+        pairs.map((pair) => pair.small),
+      ),
+      // Caches hold one and not the other; a pass over the pool would be 256 times as much.
+      { note: 'one address taken and one freed' },
+    ),
+  ];
 }
 
 /** Nanoseconds for an address taken and another one freed. */
@@ -37,13 +46,13 @@ function halfTaken(cidr: string): (operations: number) => number {
   while (taken.length < range.capacity >> 1) taken.push(take());
   let at = 0;
   return (operations) => {
-    const started = performance.now();
+    const started = ownUs();
     for (let n = 0; n < operations; n++) {
       const freed = taken[at];
       if (freed !== undefined) pool.release(freed);
       taken[at] = take();
       at = (at + 1) % taken.length;
     }
-    return ((performance.now() - started) * 1e6) / operations;
+    return ((ownUs() - started) * 1e3) / operations;
   };
 }

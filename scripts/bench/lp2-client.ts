@@ -23,14 +23,19 @@ export interface Established {
   readonly kemKey: KemAnnouncement | undefined;
 }
 
+/** What is echoed where nothing else is said. */
+export const ECHO_BYTES = 256;
+
+/** What goes over the wire, framing included: hello and H1, their two replies, H3 with an echo, its answer. */
+export const HANDSHAKE_BYTES = { first: 1_349, firstReply: 134, second: 393, secondReply: 297 } as const;
+
 const CLIENT_SEED = new Uint8Array(32).fill(7);
 
-/** Connects, handshakes with an early frame and resolves when that is answered. The caller ends the socket. */
-export function handshake(
-  target: BenchTarget,
+export function initiatorOf(
+  target: Omit<BenchTarget, 'port'>,
   kemKey: KemAnnouncement | undefined,
   earlyFrame: Uint8Array,
-): Promise<Established> {
+): Initiator {
   const gatewayX25519 = target.crypto.x25519PublicOfEd25519(target.identity);
   if (gatewayX25519 === undefined) throw new Error('the identity does not convert');
   const options: InitiatorOptions = {
@@ -45,8 +50,17 @@ export function handshake(
     clockOffsetMs: 0,
     earlyFrame,
   };
+  return new Initiator(options, systemClock.now());
+}
+
+/** Connects, handshakes with an early frame and resolves when that is answered. The caller ends the socket. */
+export function handshake(
+  target: BenchTarget,
+  kemKey: KemAnnouncement | undefined,
+  earlyFrame: Uint8Array,
+): Promise<Established> {
   return new Promise((resolve, reject) => {
-    const initiator = new Initiator(options, systemClock.now());
+    const initiator = initiatorOf(target, kemKey, earlyFrame);
     const socket = connect({ host: '127.0.0.1', port: target.port, noDelay: true });
     const act = (step: HandshakeStep<ClientFamily>) => {
       if (step.kind === 'send') socket.write(encodeFrames('be16', step.packets));

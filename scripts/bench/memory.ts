@@ -1,103 +1,117 @@
 /**
- * Memory of idle sessions: the growth of a process that holds nothing but a shard and the router, per session. This side
- * is the clients: handshakes in bulk, then time passes until their records have expired.
+ * Memory of sessions, and what sweeping them takes. `idle`, `sweep` and `churn` have a process that holds nothing but a shard
+ * and the router; `million` is a whole gateway process with its threads. All are loaded directly.
  */
-import { loadProvider } from '../../src/lp/crypto/load.ts';
-import type { Now } from '../../src/lp/time.ts';
-import type { Initiator } from '../../src/lp/v2/initiator.ts';
-import type { KemAnnouncement } from '../../src/lp/v2/kem-key.ts';
-import { receiverIndex } from '../../src/lp/wire/packet.ts';
-import { InboundWriter, readOutbound } from '../../src/shard/messages.ts';
 import { type Child, startChild } from './children.ts';
-import type { Figure } from './figures.ts';
-import { ENVELOPE, ignoredEffects, makeInitiator } from './in-process.ts';
-import { toyCrypto } from './toy-crypto.ts';
+import { type Figure, figure, series } from './figures.ts';
+import type { LoadedState } from './loaded-server.ts';
+import { apart } from './pinning.ts';
+import { theilSen } from './statistics.ts';
 
-interface Memory {
+export interface MemoryRequest {
+  readonly load?: number;
+  /** Rounds of the whole table. */
+  readonly sweep?: number;
+  readonly expire?: boolean;
+}
+
+export interface MemoryState {
   readonly rss: number;
-  readonly heapUsed: number;
-  readonly arrayBuffers: number;
+  /** Bytes of live objects and their buffers. */
+  readonly live: number;
   readonly sessions: number;
-  readonly records: number;
+  readonly ticks: number;
+  /** Of any tick, in the shard; and for what it brought, in the main thread. */
+  readonly longestShardMs: number;
+  readonly longestMainMs: number;
 }
 
-/** Handshakes at once; as many records as a gateway with a hundred handshakes a second holds. */
-const BULK = 5_000;
-/** A sweep takes 4,096 records. */
-const SWEEPS = 2;
-const RECORD_TTL_MS = 90_000;
-const START: Now = { monotonicMs: 1_000, unixMs: 1_764_583_200_000 };
-const EXPIRED: Now = { ...START, monotonicMs: START.monotonicMs + RECORD_TTL_MS };
+const MILLION = 1_000_000;
+const MIB = 2 ** 20;
+/** What is there once, and not for each session, is there by then. */
+const FIRST = 20_000;
+/** Rounds of the table until what can come to rest has. */
+const SETTLED = 3;
 
-class Clients {
-  private readonly child: Child;
-  private readonly crypto: ReturnType<typeof toyCrypto>;
-  private kemKey: KemAnnouncement | undefined;
-
-  constructor(child: Child, crypto: ReturnType<typeof toyCrypto>) {
-    this.child = child;
-    this.crypto = crypto;
-  }
-
-  async fill(sessions: number): Promise<void> {
-    if (this.kemKey === undefined) await this.handshakes(1);
-    for (let left = sessions; left > 0; left -= BULK) {
-      await this.handshakes(Math.min(left, BULK));
-      // Sessions live 5 minutes until they are used, so time goes on only for the sweep of the records.
-      for (let i = 0; i < SWEEPS; i++) await this.send(EXPIRED, (batch) => batch.tick());
-    }
-  }
-
-  private async handshakes(n: number): Promise<void> {
-    const open = new Map<number, Initiator>();
-    let outgoing: Uint8Array[] = [];
-    for (let i = 0; i < n; i++) {
-      const initiator = makeInitiator(this.crypto, this.kemKey, START);
-      open.set(initiator.index, initiator);
-      const step = initiator.start(START);
-      if (step.kind === 'send') outgoing.push(...step.packets);
-    }
-    while (outgoing.length > 0) {
-      const packets = outgoing;
-      outgoing = [];
-      for (const reply of await this.send(START, (batch) => {
-        for (const packet of packets) batch.packet(ENVELOPE, packet);
-      })) {
-        const initiator = open.get(receiverIndex(reply));
-        const step = initiator?.receive(reply, START);
-        if (step?.kind === 'send') outgoing.push(...step.packets);
-        this.kemKey ??= initiator?.kemKey;
-      }
-    }
-  }
-
-  private async send(now: Now, write: (batch: InboundWriter) => void): Promise<Uint8Array[]> {
-    const batch = new InboundWriter();
-    write(batch);
-    const { result } = await this.child.ask<{ result: Uint8Array }>({ batch: batch.seal(now) });
-    const replies: Uint8Array[] = [];
-    readOutbound(result, { ...ignoredEffects, reply: (_connection, _valid, frame) => replies.push(frame.slice(2)) });
-    return replies;
-  }
-}
-
-export async function memoryFigure(sessions: number): Promise<Figure> {
-  const { child } = await startChild('memory-child', [], ['--expose-gc']);
-  const clients = new Clients(child, toyCrypto(await loadProvider('native')));
-  await clients.fill(2 * BULK);
-  const before = await child.ask<Memory>({ measure: true });
-  await clients.fill(sessions);
-  const after = await child.ask<Memory>({ measure: true });
-  await child.stop();
+/** Idle sessions, then sweeps over a million of them, then their end. */
+export async function idleFigures(quick: boolean): Promise<Figure[]> {
+  const { child } = await startChild('memory-child', [], ['--expose-gc'], apart().server);
+  const ask = (request: MemoryRequest) => child.ask<MemoryState>(request);
+  // Compiles what expiring takes, too.
+  await ask({ load: FIRST });
+  await ask({ expire: true });
+  await ask({ load: FIRST });
+  const before = await ask({ sweep: SETTLED });
+  await ask({ load: MILLION - FIRST });
+  const after = await ask({ sweep: SETTLED });
   const added = after.sessions - before.sessions;
-  if (added !== sessions || after.records !== 0) throw new Error(`the table was not filled: ${JSON.stringify(after)}`);
-  const live = (after.heapUsed + after.arrayBuffers - before.heapUsed - before.arrayBuffers) / added;
-  return {
-    name: `memory per idle session, ${sessions.toLocaleString('en')} in one process`,
-    measured: `${((after.rss - before.rss) / 2 ** 20).toFixed(0)} MiB`,
-    against: `${live.toFixed(0)} B (live objects)`,
-    value: (after.rss - before.rss) / added,
-    bound: 1_024,
-    unit: 'bytes',
+  if (added !== MILLION - FIRST) throw new Error(`the table was not filled: ${JSON.stringify(after)}`);
+  const idle: MemoryState[] = [];
+  for (let round = 0; round < (quick ? 3 : 7); round++) idle.push(await ask({ sweep: 1 }));
+  const expiring: MemoryState[] = [await ask({ expire: true })];
+  for (let round = 1; round < (quick ? 1 : 3); round++) {
+    await ask({ load: MILLION });
+    await ask({ sweep: SETTLED });
+    expiring.push(await ask({ expire: true }));
+  }
+  await child.stop();
+  return [
+    figure('memory/idle-session', 'B', [(after.live - before.live) / added], {
+      note: `live objects and buffers, ${MILLION.toLocaleString('en')} sessions at one shard, router included`,
+    }),
+    figure('memory/rss-per-session', 'B', [(after.rss - before.rss) / added]),
+    stallFigure('memory/sweep-idle', idle, 'longest tick of a round of the table'),
+    stallFigure('memory/sweep-expiring', expiring, 'longest tick while all of them expire'),
+  ];
+}
+
+function stallFigure(name: string, states: readonly MemoryState[], note: string): Figure {
+  const shard = states.map(({ longestShardMs }) => longestShardMs);
+  const main = states.map(({ longestMainMs }) => longestMainMs);
+  const longest = shard.map((ms, i) => Math.max(ms, main[i] ?? 0));
+  const parts = [series('shard', 'ms', shard), series('main thread', 'ms', main)];
+  return figure(name, 'ms', longest, { parts, note });
+}
+
+/** A million sessions in a whole gateway: what the system sees of its process. */
+export async function millionFigures(): Promise<Figure[]> {
+  const shards = 2;
+  const { child } = await startChild('loaded-server', [String(shards), String(MILLION)], ['--expose-gc']);
+  const state = await untilLoaded(child);
+  await child.stop();
+  return [
+    figure('memory/million-rss', 'MiB', [state.rss / MIB], {
+      parts: [series('empty', 'MiB', [state.emptyRss / MIB])],
+      note: `a whole gateway process with ${shards} shards, garbage collected`,
+    }),
+  ];
+}
+
+async function untilLoaded(child: Child): Promise<LoadedState> {
+  for (;;) {
+    const state = await child.ask<LoadedState>({});
+    if (state.sessions === MILLION) return state;
+  }
+}
+
+/** Sessions that come and go, again and again: what stays of each. */
+export async function churnFigures(quick: boolean): Promise<Figure[]> {
+  const [cycles, sessions] = quick ? [6, 20_000] : [12, 60_000];
+  const warmUp = 3;
+  const { child } = await startChild('memory-child', [], ['--expose-gc'], apart().server);
+  const states: MemoryState[] = [];
+  for (let cycle = 0; cycle < warmUp + cycles; cycle++) {
+    await child.ask({ load: sessions });
+    const state = await child.ask<MemoryState>({ expire: true });
+    if (cycle >= warmUp) states.push(state);
+  }
+  await child.stop();
+  const slope = (name: string, of: (state: MemoryState) => number): Figure => {
+    const passed = states.map((_, i) => i * sessions);
+    const { low, slope: median, high } = theilSen(passed, states.map(of));
+    return figure(name, 'B', [low, median, high], {
+      note: `bytes that stay of each session that ends: slope and its interval of 95 %, ${cycles} × ${sessions.toLocaleString('en')} sessions`,
+    });
   };
+  return [slope('memory/churn-live', ({ live }) => live), slope('memory/churn-rss', ({ rss }) => rss)];
 }

@@ -93,7 +93,10 @@ const limits = z.strictObject({
   sessions_per_address: count('Sessions per source address.', 10_000),
   connections: count('Open connections of the whole gateway.', 20_000),
   connections_per_address: count('Open connections per source address.', 1_000),
-  queued_handshakes: count('Handshake messages that wait for a shard; beyond it clients are told to come back.', 512),
+  queued_handshakes: count(
+    'Handshake messages that wait for a shard: beyond it who has more than his share is told to come back, at twice as many everybody.',
+    512,
+  ),
   queued_packets: count(
     "Live sessions' packets that wait for a shard; beyond it connections are not read further.",
     8_192,

@@ -176,10 +176,14 @@ export class KemKeyRing {
     return key === undefined || pastGrace(key, unixMs) ? undefined : key;
   }
 
+  /**
+   * The newest of each suite stays until another takes its place, though it opens nothing beyond its time: the next one comes
+   * within seconds, unless the clock was wrong and has come back, and then this one is still good.
+   */
   wipeExpired(unixMs: number): void {
     for (let i = this.keys.length - 1; i >= 0; i--) {
       const key = this.keys[i];
-      if (key === undefined || !pastGrace(key, unixMs)) continue;
+      if (key === undefined || !pastGrace(key, unixMs) || this.isNewest(key)) continue;
       key.secretKey.wipe();
       this.keys.splice(i, 1);
     }
@@ -188,6 +192,10 @@ export class KemKeyRing {
   wipe(): void {
     for (const key of this.keys) key.secretKey.wipe();
     this.keys.length = 0;
+  }
+
+  private isNewest(key: KemKey): boolean {
+    return this.keys.findLast(({ announcement }) => announcement.kem === key.announcement.kem) === key;
   }
 
   private idOf(key: KemKey): number {

@@ -13,6 +13,7 @@ import { scalingFigures } from './gateway-scaling.ts';
 import { leaseFigures } from './leases.ts';
 import { churnFigures, idleFigures, millionFigures } from './memory.ts';
 import { microFigures } from './micro.ts';
+import { nymCoreFigures } from './nym.ts';
 import { overloadFigures } from './overload.ts';
 import { registrationFigures } from './registration.ts';
 import { soakFigures } from './soak.ts';
@@ -37,6 +38,7 @@ export const BENCHES: readonly Bench[] = [
   { group: 'micro', name: 'leases', run: ({ quick }) => leaseFigures(quick) },
   { group: 'core', name: 'handshakes', run: ({ quick }) => coreHandshakeFigures(quick) },
   { group: 'core', name: 'sessions', run: ({ quick }) => coreSessionFigures(quick) },
+  { group: 'core', name: 'nym', run: ({ quick }) => nymCoreFigures(quick) },
   { group: 'gateway', name: 'handshake', run: ({ quick }) => handshakeFigures(quick) },
   { group: 'gateway', name: 'echo', run: ({ quick }) => echoFigures(quick) },
   { group: 'gateway', name: 'pipelined', run: ({ quick }) => pipelinedFigures(quick) },

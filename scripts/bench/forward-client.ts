@@ -1,9 +1,11 @@
 /**
  * Child: handshakes with an exit through sessions with an entry, each with an echo in its H3. Arguments: `PORT IDENTITY-HEX`
  * of entry and exit. Requests: `{prepare}` opens so many sessions; `{record}` does a handshake and tells what it exchanged;
- * `{count}` does so many, `{count, handshake}` sends the Forwards of a recorded one in place of each.
+ * `{count}` does so many, `{count, handshake}` sends the Forwards of a recorded one in place of each. With `{relay}`, a port, before
+ * it the same bytes go over as many bare connections to there: `{count, handshake, bare}`.
  */
-import type { Socket } from 'node:net';
+import { once } from 'node:events';
+import { connect, type Socket } from 'node:net';
 import type { HandshakeStep } from '../../src/lp/client-session.ts';
 import { loadProvider } from '../../src/lp/crypto/load.ts';
 import type { ClientFamily } from '../../src/lp/v2/client-family.ts';
@@ -17,7 +19,7 @@ import {
   type ForwardTarget,
   KIND,
 } from '../../src/lp/wire/application-frame.ts';
-import { encodeFrames, FrameCutter } from '../../src/lp/wire/framing.ts';
+import { encodeFrames, FrameCutter, frameOverhead } from '../../src/lp/wire/framing.ts';
 import { systemClock } from '../../src/system/clock.ts';
 import { serve } from './children.ts';
 import type { Load } from './gateway.ts';
@@ -36,12 +38,16 @@ const none = new Uint8Array(0);
 export interface RecordedForward {
   readonly packets: readonly Uint8Array[];
   readonly replies: readonly Uint8Array[];
+  /** As they went between client and entry, sealed and framed. */
+  readonly requestBytes: number;
+  readonly responseBytes: number;
 }
 
 type Request =
   | { readonly prepare: number }
+  | { readonly relay: number }
   | { readonly record: true }
-  | { readonly count: number; readonly handshake?: readonly RecordedForward[] };
+  | { readonly count: number; readonly handshake?: readonly RecordedForward[]; readonly bare?: true };
 
 let entryKey: KemAnnouncement | undefined;
 let exitKey: KemAnnouncement | undefined;
@@ -51,7 +57,7 @@ class Entry {
   private readonly socket: Socket;
   private readonly family: ClientFamily;
   private lastId = 1;
-  private answered: (packets: readonly Uint8Array[]) => void = () => undefined;
+  private answered: (replies: readonly Uint8Array[], responseBytes: number) => void = () => undefined;
 
   constructor(socket: Socket, family: ClientFamily) {
     this.socket = socket;
@@ -61,14 +67,16 @@ class Entry {
   }
 
   /** Each packet gets one reply. */
-  forward(packets: readonly Uint8Array[]): Promise<readonly Uint8Array[]> {
+  forward(packets: readonly Uint8Array[]): Promise<RecordedForward> {
     this.lastId++;
     const body = encodeForward({ target, replies: packets.length, packets });
     const sealed = this.family.sealFrame(encodeFrame(KIND.forward, this.lastId, body));
     if (sealed.kind !== 'packets') throw new Error(`the session with the entry does not seal: ${sealed.kind}`);
-    this.socket.write(encodeFrames('be16', sealed.packets));
+    const request = encodeFrames('be16', sealed.packets);
+    this.socket.write(request);
     return new Promise((resolve) => {
-      this.answered = resolve;
+      this.answered = (replies, responseBytes) =>
+        resolve({ packets, replies, requestBytes: request.length, responseBytes });
     });
   }
 
@@ -78,7 +86,10 @@ class Entry {
     const frame = decodeFrame(received.bytes);
     const response = frame?.kind === KIND.forwardResponse ? decodeForwardResponse(frame.body) : undefined;
     if (response?.status !== FORWARD_STATUS.ok) throw new Error(`the entry does not forward: ${response?.status}`);
-    this.answered(response.packets.map((each) => each.slice()));
+    this.answered(
+      response.packets.map((each) => each.slice()),
+      frameOverhead('be16') + packet.length,
+    );
   }
 }
 
@@ -95,9 +106,9 @@ async function handshakeThrough(session: Entry): Promise<RecordedForward[]> {
   let step: HandshakeStep<ClientFamily> = initiator.start(systemClock.now());
   while (step.kind === 'send') {
     const { packets } = step;
-    const replies = await session.forward(packets);
-    forwards.push({ packets, replies });
-    for (const reply of replies) step = initiator.receive(reply, systemClock.now());
+    const forward = await session.forward(packets);
+    forwards.push(forward);
+    for (const reply of forward.replies) step = initiator.receive(reply, systemClock.now());
   }
   if (step.kind !== 'established') throw new Error(`the handshake with the exit ends with ${step.kind}`);
   exitKey = initiator.kemKey;
@@ -108,25 +119,61 @@ async function handshakeThrough(session: Entry): Promise<RecordedForward[]> {
 /** The entry cannot tell it from a new one: to it the packets are bytes. */
 async function replayThrough(session: Entry, handshake: readonly RecordedForward[]): Promise<void> {
   for (const { packets, replies } of handshake) {
-    const { length } = await session.forward(packets);
-    if (length !== replies.length) throw new Error(`${length} replies came back`);
+    const forward = await session.forward(packets);
+    if (forward.replies.length !== replies.length) throw new Error(`${forward.replies.length} replies came back`);
   }
 }
 
-async function run(count: number, once: (session: Entry) => Promise<unknown>): Promise<Load> {
+/** A connection without a session, for a relay that knows nothing of LP2. */
+class Bare {
+  private readonly socket: Socket;
+  private awaited = 0;
+  private answered: () => void = () => undefined;
+
+  constructor(socket: Socket) {
+    this.socket = socket;
+    socket.on('data', (chunk) => {
+      this.awaited -= chunk.length;
+      if (this.awaited === 0) this.answered();
+    });
+  }
+
+  async replay(handshake: readonly RecordedForward[]): Promise<void> {
+    for (const { requestBytes, responseBytes } of handshake) {
+      this.awaited = responseBytes;
+      this.socket.write(new Uint8Array(requestBytes));
+      await new Promise<void>((resolve) => {
+        this.answered = resolve;
+      });
+    }
+  }
+}
+
+async function openBare(port: number): Promise<Bare> {
+  const socket = connect({ host: '127.0.0.1', port, noDelay: true });
+  await once(socket, 'connect');
+  return new Bare(socket);
+}
+
+async function run<T>(count: number, peers: readonly T[], handshake: (peer: T) => Promise<unknown>): Promise<Load> {
   const started = performance.now();
   let left = count;
-  const work = async (session: Entry) => {
-    while (left-- > 0) await once(session);
+  const work = async (peer: T) => {
+    while (left-- > 0) await handshake(peer);
   };
-  await Promise.all(entries.map(work));
+  await Promise.all(peers.map(work));
   return { seconds: (performance.now() - started) / 1e3 };
 }
 
 let entries: Entry[] = [];
+let relays: Bare[] = [];
 serve({}, async (request: Request) => {
   if ('prepare' in request) {
     entries = await Promise.all(Array.from({ length: request.prepare }, openEntry));
+    return {};
+  }
+  if ('relay' in request) {
+    relays = await Promise.all(entries.map(() => openBare(request.relay)));
     return {};
   }
   if ('record' in request) {
@@ -135,6 +182,8 @@ serve({}, async (request: Request) => {
     await handshakeThrough(session);
     return { handshake: await handshakeThrough(session) };
   }
-  const { count, handshake } = request;
-  return run(count, handshake === undefined ? handshakeThrough : (session) => replayThrough(session, handshake));
+  const { count, handshake, bare } = request;
+  if (handshake === undefined) return run(count, entries, handshakeThrough);
+  if (bare) return run(count, relays, (relay) => relay.replay(handshake));
+  return run(count, entries, (session) => replayThrough(session, handshake));
 });

@@ -4,7 +4,7 @@
  * the whole exchange; a connection that the outcome does not hand over is destroyed by then.
  */
 import { FORWARD_STATUS } from '../../lp/wire/application-frame.ts';
-import { encodeFrames } from '../../lp/wire/framing.ts';
+import { frameOverhead, writeFramePrefix } from '../../lp/wire/framing.ts';
 import { Timed } from './deadlines.ts';
 import type { ExitConnection, ExitConnectionOwner } from './exit-connection.ts';
 import type { Place } from './places.ts';
@@ -33,6 +33,10 @@ export interface ExchangeHost {
   /** Before `done` is told. A connection is handed over where the outcome is a good one. */
   ended(exchange: Exchange, status: ForwardStatus, how?: HandedOver, connection?: ExitConnection): void;
 }
+
+/** Exits of both versions take it. */
+const EXIT_FRAMING = 'be32';
+const FRAME_OVERHEAD = frameOverhead(EXIT_FRAMING);
 
 type State =
   | { readonly kind: 'unstarted' }
@@ -69,7 +73,7 @@ export class Exchange extends Timed<Exchange> implements ExitConnectionOwner {
     this.#host = host;
     this.#replies = request.replies;
     this.#done = request.done;
-    this.#frames = encodeFrames('be32', request.packets);
+    this.#frames = framesOf(request.packets);
   }
 
   start(kept: ExitConnection | undefined): void {
@@ -174,4 +178,18 @@ export class Exchange extends Timed<Exchange> implements ExitConnectionOwner {
     this.#host.ended(this, status, how, connection);
     this.#done(reader?.response(status) ?? Uint8Array.of(status));
   }
+}
+
+/** A Buffer from Node's pool, which a socket takes as it is: neither memory nor a view has to be made for it. */
+function framesOf(packets: readonly Uint8Array[]): Buffer {
+  let length = packets.length * FRAME_OVERHEAD;
+  for (const packet of packets) length += packet.length;
+  const frames = Buffer.allocUnsafe(length);
+  let at = 0;
+  for (const packet of packets) {
+    at = writeFramePrefix(frames, at, EXIT_FRAMING, packet.length);
+    frames.set(packet, at);
+    at += packet.length;
+  }
+  return frames;
 }

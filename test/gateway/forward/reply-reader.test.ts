@@ -52,6 +52,21 @@ test('packets do not change when the memory of the read is used again', (t) => {
   t.deepEqual(packetsOf(reader), [packet(SESSION_INDEX, 5)]);
 });
 
+test('readers that wait at the same time keep their replies apart', (t) => {
+  const readers = Array.from({ length: 200 }, () => new ReplyReader(2));
+  const reply = (i: number, which: number) => packet(SESSION_INDEX, (2 * i + which) & 0xff, 34 + 10 * (i % 30));
+  for (const which of [0, 1]) for (const [i, reader] of readers.entries()) reader.push(frames(reply(i, which)));
+  for (const [i, reader] of readers.entries()) t.deepEqual(packetsOf(reader), [reply(i, 0), reply(i, 1)]);
+});
+
+test('a slice of a told response is a copy', (t) => {
+  const reader = new ReplyReader(1);
+  reader.push(frames(packet(SESSION_INDEX, 5)));
+  const copy = reader.response(0).slice();
+  reader.response(6);
+  t.is(copy[0], 0);
+});
+
 test('a stopped reading is not exact even when nothing follows', (t) => {
   const reader = new ReplyReader(2);
   t.is(reader.push(frames(unsealed(HANDSHAKE_INDEX, 0x000e))), 'stopped');

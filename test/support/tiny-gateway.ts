@@ -210,7 +210,8 @@ export class TinyGateway {
   }
 
   #handle(batch: InboundWriter): void {
-    readOutbound(this.#shard.handle(batch.seal(this.#clock.now())), {
+    // A copy: a request that is answered at once is the next batch, and the shard writes its results into the same memory.
+    readOutbound(this.#shard.handle(batch.seal(this.#clock.now())).slice(), {
       reply: (connection, _valid, frame) => {
         this.#connections.get(connection)?.queue.push(...this.reply(frame.slice(2)));
       },

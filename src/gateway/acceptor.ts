@@ -25,7 +25,7 @@ import type { Admission, Source } from './admission.ts';
 import { type CloseReason, Connection, type ConnectionTimeouts } from './connection.ts';
 import { Gate } from './gate.ts';
 import { standingOf } from './handshake-lane.ts';
-import { ListenError } from './listen-error.ts';
+import { listenOn } from './listen.ts';
 import { HANDSHAKE_COST_US, type Mailbox } from './mailbox.ts';
 import { RestRoom } from './resting.ts';
 import type { Router } from './router.ts';
@@ -46,8 +46,6 @@ export interface AcceptorDependencies {
   readonly after: (ms: number, action: () => void) => CancelTimer;
 }
 
-/** Connections that wait to be accepted: a crowd that comes at once finds room, and the gate empties the queue cheaply. */
-const LISTEN_BACKLOG = 4_096;
 const EMPTY = new Uint8Array(0);
 
 export interface AcceptorCounts {
@@ -122,18 +120,10 @@ export class Acceptor {
     const server = createServer({ noDelay: true, allowHalfOpen: true, blockList: this.gate }, (socket) =>
       this.accept(socket),
     );
-    await new Promise<void>((resolve, reject) => {
-      const text = host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
-      server.once('error', (cause: NodeJS.ErrnoException) => reject(new ListenError(text, cause)));
-      server.listen({ host, port, backlog: LISTEN_BACKLOG, exclusive: true }, resolve);
-    });
-    // Out of file descriptors, say: a connection that could not be taken, and no reason to stop.
-    server.removeAllListeners('error').on('error', () => {
+    this.servers.push(server);
+    return listenOn(server, host, port, () => {
       this.counts.refused++;
     });
-    this.servers.push(server);
-    const bound = server.address();
-    return bound !== null && typeof bound === 'object' ? bound.port : port;
   }
 
   /** Takes no further connections. */
@@ -195,7 +185,8 @@ export class Acceptor {
       return;
     }
     this.counts.accepted++;
-    do this.lastId = (this.lastId + 1) >>> 0;
+    // The upper half of the numbers is Nym's.
+    do this.lastId = (this.lastId + 1) & 0x7fff_ffff;
     while (this.connections.has(this.lastId));
     const connection = this.makeConnection(this.lastId, socket, source);
     this.connections.set(connection.id, connection);

@@ -3,21 +3,11 @@
  * one timer that drives ticks, sweeps and key rotation.
  */
 import type { CryptoProvider, RandomSource } from '../lp/crypto/provider.ts';
-import { assertNever } from '../lp/drop-reason.ts';
-import {
-  decodeForward,
-  encodeFailure,
-  encodeForwardResponse,
-  FAILURE_CODE,
-  FORWARD_STATUS,
-} from '../lp/wire/application-frame.ts';
-import { readLe32 } from '../lp/wire/bytes.ts';
 import { encodeBase58 } from '../ops/base58.ts';
 import type { Config, SocketAddress } from '../ops/config/index.ts';
 import type { Logger } from '../ops/log.ts';
 import type { IssuerPublicKey } from '../registration/credentials/privacy-pass.ts';
-import type { RegistrarEvent, RegistrarInit } from '../registration/registrar-messages.ts';
-import { ANSWER, REQUEST } from '../shard/messages.ts';
+import type { RegistrarInit } from '../registration/registrar-messages.ts';
 import type { ShardOptions } from '../shard/shard.ts';
 import type { Clock } from '../system/clock.ts';
 import type { CancelTimer, Timers } from '../system/timers.ts';
@@ -28,6 +18,8 @@ import { createForwarder, type Forwarder } from './forward/forwarder.ts';
 import { KemKeys } from './kem-keys.ts';
 import { KeyedHash } from './keyed-hash.ts';
 import { warnOfLp1 } from './lp1-warning.ts';
+import { type NymKeys, NymService } from './nym/nym-service.ts';
+import { nymOptionsOf, nymShardOptionsOf } from './nym/options.ts';
 import {
   acceptorOptionsOf,
   admissionLimitsOf,
@@ -40,10 +32,12 @@ import {
   shardCount,
   sweepSecondsOf,
 } from './options.ts';
+import { logRegistrarEvent } from './registrar-events.ts';
 import { RegistrarHost } from './registrar-host.ts';
 import type { RegistrarThread } from './registrar-thread.ts';
+import { Requests } from './requests.ts';
 import { Router } from './router.ts';
-import { type RequestOfShard, ShardHost } from './shard-host.ts';
+import { ShardHost } from './shard-host.ts';
 import type { ShardThread } from './shard-thread.ts';
 
 export interface GatewayIdentity {
@@ -64,10 +58,9 @@ export interface GatewayDependencies {
   readonly storePath: string;
   /** The secret of the gateway's WireGuard key, 32 bytes in a buffer of their own; wiped or moved away after each call. */
   readonly wireGuardSecret: () => Uint8Array<ArrayBuffer>;
+  /** Where the configuration has Nym listen; the keys are copied. */
+  readonly nymKeys?: NymKeys | undefined;
 }
-
-/** Where an answer goes. */
-type Asker = Pick<RequestOfShard, 'shard' | 'epoch' | 'key'>;
 
 /** lp2.md §7 and design §2: a shard's clock moves with its batches and at least this often. */
 const TICK_MS = 250;
@@ -88,6 +81,8 @@ export class Gateway {
   readonly hosts: readonly ShardHost[];
   readonly forwarder: Forwarder;
   readonly registrar: RegistrarHost;
+  /** Where Nym is spoken. */
+  readonly nym: NymService | undefined;
   /** Batch times by shard since the start: count, sum and longest, in milliseconds. */
   readonly batches: { count: number; sumMs: number; maxMs: number }[];
   /** Where it listens, port 0 resolved. */
@@ -96,6 +91,7 @@ export class Gateway {
   readonly failed: Promise<never>;
   private readonly dependencies: GatewayDependencies;
   private readonly kemKeys: KemKeys;
+  private readonly requests: Requests;
   private readonly x25519Secret: Uint8Array;
   /** LP1's handshakes sign and decapsulate with the identity key itself; only where it is admitted. */
   private readonly lp1Seed: Uint8Array | undefined;
@@ -118,7 +114,8 @@ export class Gateway {
     this.failed.catch(() => undefined);
     const hashKey = new Uint8Array(8);
     random.fill(hashKey);
-    this.router = new Router(shards, new KeyedHash(hashKey), {
+    const hash = new KeyedHash(hashKey);
+    this.router = new Router(shards, hash, {
       reserve: (shard, index) => this.host(shard).mailbox.reserve(index),
       unreserve: (shard, index) => this.host(shard).mailbox.unreserve(index),
     });
@@ -137,11 +134,24 @@ export class Gateway {
       after: (ms, action) => dependencies.timers.after(ms, action),
     });
     this.allowList = createAllowList(config.forward.allow);
+    const allowList: AllowList = {
+      find: (target) => this.allowList.find(target),
+      findAddress: (address) => this.allowList.findAddress(address),
+    };
     this.forwarder = createForwarder(
-      { ...forwarderLimitsOf(config), allowList: { find: (target) => this.allowList.find(target) } },
+      { ...forwarderLimitsOf(config), allowList },
       { timers: dependencies.timers, nowMs: () => clock.now().monotonicMs },
     );
     this.registrar = this.makeRegistrar(identity);
+    this.requests = new Requests({
+      host: (shard) => this.host(shard),
+      router: this.router,
+      admission: this.admission,
+      forwarder: this.forwarder,
+      registrar: this.registrar,
+      forwards: () => this.state === 'ready',
+    });
+    this.nym = this.makeNym(hash, allowList, identity);
     this.sweepTicks = Math.ceil((sweepSecondsOf(config) * 1_000) / TICK_MS);
     this.x25519Secret = crypto.x25519SecretOfEd25519(identity.seed);
     this.lp1Seed = lp1Admitted(config) ? identity.seed.slice() : undefined;
@@ -165,6 +175,7 @@ export class Gateway {
       for (const { host, port } of this.config.gateway.listen) {
         this.listening.push({ host, port: await this.acceptor.listen(host, port) });
       }
+      await this.nym?.start();
     } catch (error) {
       await this.stop('at once');
       throw error;
@@ -187,16 +198,23 @@ export class Gateway {
     this.acceptor.stopListening();
     if (draining) {
       this.acceptor.stopReading();
+      this.nym?.drain();
       await this.drained();
       this.acceptor.close('end');
-    } else this.acceptor.close('destroy');
+      this.nym?.acceptor.close('end');
+    } else {
+      this.acceptor.close('destroy');
+      this.nym?.acceptor.close('destroy');
+    }
     this.state = 'stopped';
     this.cancelTick();
-    await this.forwarder.close();
+    await Promise.all([this.forwarder.close(), this.nym?.close()]);
     await this.registrar.close();
     await Promise.all(this.hosts.map((host) => host.stop()));
     this.acceptor.close('destroy');
+    this.nym?.acceptor.close('destroy');
     this.kemKeys.wipe();
+    this.nym?.wipe();
     this.x25519Secret.fill(0);
     this.lp1Seed?.fill(0);
   }
@@ -208,6 +226,7 @@ export class Gateway {
     for (const host of this.hosts) host.tick(nowMs);
     if (this.ticks % CONNECTION_SWEEP_TICKS === 0) {
       this.acceptor.sweep(nowMs);
+      this.nym?.acceptor.sweep(nowMs);
       this.admission.sweep(nowMs, ADMISSION_SWEEP_BUDGET);
       for (const key of this.kemKeys.rotate(this.unixS())) for (const host of this.hosts) host.mailbox.kemKey(key);
       this.registrar.tick();
@@ -247,11 +266,29 @@ export class Gateway {
     const deadline = clock.now().monotonicMs + this.config.lifetimes.drain * 1_000;
     const busy = () =>
       this.forwarder.status().inFlight > 0 ||
+      this.nym?.busy === true ||
       this.registrar.status().queueLength > 0 ||
       this.hosts.some((host) => !host.mailbox.idle);
     while (busy() && clock.now().monotonicMs < deadline) {
       await new Promise<void>((resolve) => timers.after(DRAIN_POLL_MS, resolve));
     }
+  }
+
+  private makeNym(hash: KeyedHash, allowList: AllowList, identity: GatewayIdentity): NymService | undefined {
+    const { crypto, clock, timers, nymKeys } = this.dependencies;
+    const options = nymOptionsOf(this.config, this.router.shards);
+    if (options === undefined) return undefined;
+    if (nymKeys === undefined) throw new Error('assertion: whoever lets Nym listen brings its keys');
+    return new NymService(options, nymKeys, identity, {
+      crypto,
+      timers,
+      nowMs: () => clock.now().monotonicMs,
+      admission: this.admission,
+      hash,
+      mailbox: (shard) => this.host(shard).mailbox,
+      register: (request) => this.registrar.handle(request),
+      findExit: (target) => allowList.findAddress(target),
+    });
   }
 
   private makeRegistrar(identity: GatewayIdentity): RegistrarHost {
@@ -265,7 +302,7 @@ export class Gateway {
       defer: (action) => setImmediate(action),
       queueLength: REGISTRAR_QUEUE,
       startTimeoutMs: REGISTRAR_START_TIMEOUT_MS,
-      onEvent: (event) => this.tellOfRegistrar(event),
+      onEvent: (event) => logRegistrarEvent(log, event),
       onLost: ({ reason, requests }) => log.error({ requests, err: reason }, 'registrar lost; a fresh one starts'),
       onFatal: (error) => this.fail(error),
     });
@@ -279,31 +316,6 @@ export class Gateway {
     const init = registrarInitOf(this.config, { originInfo, keys, storePath, wireGuard: { secret, publicKey } });
     if (init.wireguard.kind === 'memory') secret.fill(0);
     return init;
-  }
-
-  private tellOfRegistrar(event: RegistrarEvent): void {
-    const { log } = this.dependencies;
-    switch (event.kind) {
-      case 'alarm': {
-        const { part, code, message } = event.alarm;
-        log.error({ part, code, reason: message }, 'registrations have to wait: the registrar cannot use a part of it');
-        break;
-      }
-      case 'recovered':
-        log.info({ part: event.part }, 'the registrar can use it again');
-        break;
-      case 'fault':
-        log.error({ during: event.during, ...event.error }, 'registrar fault');
-        break;
-      case 'keysRefused':
-        log.error({ ...event.error }, 'the issuer keys were not taken over; the earlier ones stay in force');
-        break;
-      case 'note':
-        log.info({ part: event.part }, event.text);
-        break;
-      default:
-        assertNever(event);
-    }
   }
 
   private makeHosts(identity: GatewayIdentity): ShardHost[] {
@@ -323,6 +335,7 @@ export class Gateway {
       indices: Math.ceil((INDEX_HEADROOM * limits.sessions) / shards) + 1_024,
       sweepIntervalMs: lifetimes.sweep_interval * 1_000,
       ...(lp1Seed === undefined ? {} : { lp1: { ed25519Seed: lp1Seed, sessionIdleMs } }),
+      ...(this.nym === undefined ? {} : { nym: { ...nymShardOptionsOf(this.config), ...this.nym.keys } }),
     });
     return Array.from(
       { length: shards },
@@ -332,12 +345,13 @@ export class Gateway {
           router: this.router,
           admission: this.admission,
           acceptor: () => this.acceptor,
+          nym: this.nym?.acceptor,
           now: () => clock.now(),
           mailboxLimits: mailboxLimitsOf(this.config),
           startTimeoutMs: SHARD_START_TIMEOUT_MS,
           after: (ms, action) => timers.after(ms, action),
           kemKeys: () => this.kemKeys.packed,
-          onRequest: (request) => this.onRequest(request),
+          onRequest: (request) => this.requests.serve(request),
           onFamilyEnded: (family) => this.forwarder.endFamily(family),
           onBatch: (index, ms) => this.countBatch(index, ms),
           onLost: (index, losses) =>
@@ -357,52 +371,5 @@ export class Gateway {
     batch.count++;
     batch.sumMs += ms;
     batch.maxMs = Math.max(batch.maxMs, ms);
-  }
-
-  private onRequest(request: RequestOfShard): void {
-    // At once: the answer has to be in the mailbox before a packet that was held back for this very index.
-    if (request.kind === REQUEST.index) this.answer(request, this.claimIndex(request));
-    else if (request.kind === REQUEST.registration) void this.serve(request);
-    else this.forward(request);
-  }
-
-  private async serve(request: RequestOfShard): Promise<void> {
-    this.answer(request, await this.register(request));
-  }
-
-  /** To the same epoch of the same shard, or nowhere. */
-  private answer({ shard, epoch, key }: Asker, answer: { kind: number; body: Uint8Array }): void {
-    const host = this.host(shard);
-    if (host.epoch === epoch) host.mailbox.answer(key, answer.kind, answer.body);
-  }
-
-  private claimIndex({ shard, body }: RequestOfShard): { kind: number; body: Uint8Array } {
-    const granted = this.router.claim(shard, readLe32(body, 0));
-    return { kind: ANSWER.index, body: Uint8Array.of(granted ? 1 : 0) };
-  }
-
-  private forward(request: RequestOfShard): void {
-    const { shard, epoch, key, family, kind } = request;
-    const forward = decodeForward(request.body);
-    if (forward === undefined) throw new Error('a shard sent a forward that does not decode');
-    const { target, replies, packets } = forward;
-    // Without the request, whose body would hold the memory of its whole batch as long as the exit takes.
-    const asker = { shard, epoch, key };
-    const done = (body: Uint8Array) => this.answer(asker, { kind: ANSWER.forward, body });
-    if (this.state !== 'ready') done(encodeForwardResponse({ status: FORWARD_STATUS.busy, packets: [] }));
-    else this.forwarder.exchange({ target, replies, packets, family, alone: kind === REQUEST.forwardAlone }, done);
-  }
-
-  private async register({ family, sourceId, body }: RequestOfShard): Promise<{ kind: number; body: Uint8Array }> {
-    const source = this.admission.source(sourceId);
-    if (source === undefined) {
-      const failure = encodeFailure({ code: FAILURE_CODE.tryLater, text: 'try later' });
-      return { kind: ANSWER.failure, body: failure };
-    }
-    const quotesAllowed = source.limits.quotes;
-    const outcome = await this.registrar.handle({ body, source: source.key, family, quotesAllowed });
-    return outcome.kind === 'answer'
-      ? { kind: ANSWER.registration, body: outcome.body }
-      : { kind: ANSWER.failure, body: encodeFailure(outcome) };
   }
 }

@@ -3,8 +3,9 @@ export class ListenError extends Error {
   readonly code: string;
   readonly remedy: string;
 
-  constructor(address: string, cause: NodeJS.ErrnoException) {
-    const [reason, remedy] = listenReason(cause);
+  /** `option`: what says where to listen. */
+  constructor(address: string, cause: NodeJS.ErrnoException, option = '--listen') {
+    const [reason, remedy] = listenReason(cause, option);
     super(`cannot listen on ${address}: ${reason}`, { cause });
     this.code = cause.code ?? 'LISTEN_FAILED';
     this.remedy = remedy;
@@ -12,15 +13,15 @@ export class ListenError extends Error {
 }
 
 /** What is wrong, and what to do. */
-function listenReason(cause: NodeJS.ErrnoException): [string, string] {
+function listenReason(cause: NodeJS.ErrnoException, option: string): [string, string] {
   switch (cause.code) {
     case 'EADDRINUSE':
-      return ['the port is in use', 'stop the other program or choose another --listen'];
+      return ['the port is in use', `stop the other program or choose another ${option}`];
     case 'EACCES':
       return ['not permitted', 'choose a port above 1023 or grant CAP_NET_BIND_SERVICE'];
     case 'EADDRNOTAVAIL':
-      return ['no interface here has this address', 'choose another --listen'];
+      return ['no interface here has this address', `choose another ${option}`];
     default:
-      return [cause.message, 'choose another --listen'];
+      return [cause.message, `choose another ${option}`];
   }
 }

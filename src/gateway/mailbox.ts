@@ -6,6 +6,7 @@
  */
 import type { Now } from '../lp/time.ts';
 import { ADMIT, InboundWriter, type PacketEnvelope } from '../shard/messages.ts';
+import { writeStreamAnswer, writeStreamClosed } from '../shard/stream-messages.ts';
 import { HandshakeLane, type Standing } from './handshake-lane.ts';
 
 export interface MailboxLimits {
@@ -34,8 +35,8 @@ interface UnderWay {
  * Rough cost of handshake packets on a 2024 core, in µs; only their proportion and the budget's size matter. Revise with
  * `lewes_shard_batch_seconds`: its upper end should stay near the budget.
  */
-/** `kktV1`: LP1's is signed for each request and, where the client signed it, verified. */
-export const HANDSHAKE_COST_US = { hello: 15, kkt: 20, kktV1: 80, h1: 300 } as const;
+/** `kktV1`: LP1's is signed for each request and, where the client signed it, verified. Nym's two make one handshake. */
+export const HANDSHAKE_COST_US = { hello: 15, kkt: 20, kktV1: 80, h1: 300, nymKkt: 60, nymPsq: 250 } as const;
 /** Of a shard at nominal speed, in all batches under way. */
 const HANDSHAKE_BUDGET_US = 3_000;
 /** Two handshakes: enough for the shard to go on with while the next batch is handed over. */
@@ -198,6 +199,20 @@ export class Mailbox {
   unreserve(index: number): void {
     if (this.closed) return;
     this.filling().writer.unreserve(index);
+    this.schedule();
+  }
+
+  /** One for each Nym connection that the shard may know of. */
+  streamClosed(connection: number): void {
+    if (this.closed) return;
+    writeStreamClosed(this.filling().writer, connection);
+    this.schedule();
+  }
+
+  /** One of a Nym connection waits at most. */
+  streamAnswer(connection: number, kind: number, body: Uint8Array): void {
+    if (this.closed) return;
+    writeStreamAnswer(this.filling().writer, connection, kind, body);
     this.schedule();
   }
 

@@ -9,6 +9,7 @@ import { ALARM_PARTS } from '../registration/alarms.ts';
 import { COUNTERS, GAUGES } from '../shard/stats.ts';
 import { monitorLoopDelay } from '../system/loop-delay.ts';
 import type { Gateway } from './gateway.ts';
+import { nymCloseSamples, nymDropSamples, registerNym } from './nym/metrics.ts';
 
 type ShardLabel = 'shard';
 
@@ -22,18 +23,21 @@ export function registerGatewayMetrics(registry: Registry, gateway: Gateway): vo
   registerForwarder(registry, gateway);
   registerRegistrar(registry, gateway);
   registerDelays(registry, gateway);
+  if (gateway.nym !== undefined) registerNym(registry, gateway.nym, gateway.config);
 }
 
 function registerDrops(registry: Registry, gateway: Gateway): void {
-  registerCounters(registry, 'lewes_drops_total', 'Packets dropped, by reason.', ['reason'], () =>
-    DROP_REASONS.map((reason) => ({
+  const help = "Packets dropped, by reason; Nym's messages have a label of their own.";
+  registerCounters<'reason' | 'protocol'>(registry, 'lewes_drops_total', help, ['reason', 'protocol'], () => [
+    ...DROP_REASONS.map((reason) => ({
       labels: { reason },
       value:
         (gateway.acceptor.counts.drops[reason] ?? 0) +
         sum(gateway.hosts.map((host) => host.snapshot?.drops[reason] ?? 0)) +
         (reason === 'shard_lost' ? sum(gateway.hosts.map((host) => host.lostPackets)) : 0),
     })),
-  );
+    ...nymDropSamples(gateway.nym),
+  ]);
 }
 
 function registerShards(registry: Registry, gateway: Gateway): void {
@@ -84,7 +88,7 @@ function registerShards(registry: Registry, gateway: Gateway): void {
   );
 }
 
-function registerAcceptor(registry: Registry, { acceptor, admission, router }: Gateway): void {
+function registerAcceptor(registry: Registry, { acceptor, admission, router, nym }: Gateway): void {
   const gauge = (name: string, help: string, read: () => number) =>
     registerGauges(registry, name, help, [], () => [{ labels: {}, value: read() }]);
   const counter = (name: string, help: string, read: () => number) =>
@@ -101,8 +105,16 @@ function registerAcceptor(registry: Registry, { acceptor, admission, router }: G
     () => acceptor.counts.heldBack,
   );
   counter('lewes_shed_total', 'Handshakes told Busy because the queue was full.', () => acceptor.counts.busy);
-  registerCounters(registry, 'lewes_connections_closed_total', 'Connections closed, by reason.', ['reason'], () =>
-    Object.entries(acceptor.counts.closed).map(([reason, value]) => ({ labels: { reason }, value })),
+  const closed = 'Connections closed, by reason.';
+  registerCounters<'reason' | 'protocol'>(
+    registry,
+    'lewes_connections_closed_total',
+    closed,
+    ['reason', 'protocol'],
+    () => [
+      ...Object.entries(acceptor.counts.closed).map(([reason, value]) => ({ labels: { reason }, value })),
+      ...nymCloseSamples(nym),
+    ],
   );
 }
 

@@ -150,7 +150,7 @@ function wireGuardOf({ wireguard }: Config, { wireGuard }: RegistrarContext): Wi
   };
 }
 
-function credentialsOf({ credentials, registration }: Config, context: RegistrarContext): CredentialChoice {
+function credentialsOf({ credentials, registration, nym }: Config, context: RegistrarContext): CredentialChoice {
   if (credentials.kind === 'none') return { kind: 'none' };
   const { originInfo, keys } = context;
   const { bandwidth, lifetime } = registration;
@@ -158,6 +158,7 @@ function credentialsOf({ credentials, registration }: Config, context: Registrar
   return {
     kind: 'privacy-pass',
     zkNym: credentials.zk_nym,
+    nym: nym.credentials,
     issuerName: credentials.issuer_name,
     originInfo,
     keys,

@@ -11,6 +11,7 @@ import type { Acceptor } from './acceptor.ts';
 import type { Admission } from './admission.ts';
 import type { Connection } from './connection.ts';
 import { Mailbox, type MailboxLimits } from './mailbox.ts';
+import { isNymConnection, type NymAcceptor } from './nym/acceptor.ts';
 import type { Router } from './router.ts';
 import type { ShardThread } from './shard-thread.ts';
 import { Silence } from './silence.ts';
@@ -40,6 +41,8 @@ export interface ShardHostDependencies {
   readonly router: Router;
   readonly admission: Admission;
   readonly acceptor: () => Acceptor;
+  /** Where Nym is spoken. */
+  readonly nym?: NymAcceptor | undefined;
   readonly now: () => Now;
   readonly mailboxLimits: MailboxLimits;
   readonly startTimeoutMs: number;
@@ -75,6 +78,7 @@ const BATCH_LIMIT_MS = 30_000;
 
 export class ShardHost implements OutboundHandler {
   readonly shard: number;
+  readonly streams: NymAcceptor | undefined;
   epoch = 0;
   snapshot: StatsSnapshot | undefined;
   lostSessions = 0;
@@ -94,6 +98,7 @@ export class ShardHost implements OutboundHandler {
   constructor(shard: number, dependencies: ShardHostDependencies) {
     this.shard = shard;
     this.dependencies = dependencies;
+    this.streams = dependencies.nym;
     this.box = this.makeMailbox();
   }
 
@@ -214,12 +219,17 @@ export class ShardHost implements OutboundHandler {
     return new Mailbox(this.dependencies.mailboxLimits, {
       now: this.dependencies.now,
       after: this.dependencies.after,
-      crowded: () => this.dependencies.acceptor().open >= CROWD,
-      gone: (connection) => this.dependencies.acceptor().connection(connection)?.closed !== false,
+      crowded: () => this.dependencies.acceptor().open + (this.streams?.open ?? 0) >= CROWD,
+      gone: (connection) => this.gone(connection),
       run: (batch) => this.thread?.run(batch) ?? Promise.reject(new Error('the thread is not there')),
       done: (result, ms) => this.batchDone(result, ms),
       failed: (reason) => this.lost(reason),
     });
+  }
+
+  private gone(connection: number): boolean {
+    if (isNymConnection(connection)) return this.streams?.gone(connection) !== false;
+    return this.dependencies.acceptor().connection(connection)?.closed !== false;
   }
 
   private batchDone(result: Uint8Array, ms: number): void {
@@ -229,6 +239,7 @@ export class ShardHost implements OutboundHandler {
     const { touched } = this;
     this.touched = [];
     for (const connection of touched) acceptor.settle(connection);
+    this.streams?.settle();
     this.dependencies.onBatch(this.shard, ms);
   }
 
@@ -249,6 +260,7 @@ export class ShardHost implements OutboundHandler {
     this.families.clear();
     this.dependencies.router.forget(this.shard);
     this.dependencies.admission.releaseShard(this.shard);
+    this.streams?.shardLost(this.shard);
     // Last, for it lets connections read on.
     const packets = failed.close();
     this.lostPackets += packets;

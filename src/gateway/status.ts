@@ -4,6 +4,7 @@
 import { formatSocketAddress } from '../ops/config/index.ts';
 import type { CounterName, GaugeName } from '../shard/stats.ts';
 import type { Gateway } from './gateway.ts';
+import type { NymService } from './nym/nym-service.ts';
 
 export interface GatewayFacts {
   readonly version: string;
@@ -50,6 +51,7 @@ export function gatewayStatus(gateway: Gateway, facts: GatewayFacts): object {
       shedRequests: registrations.shedRequests,
       alarms: registrations.alarms,
     },
+    ...(gateway.nym !== undefined && { nym: nymStatus(gateway.nym, config.nym.credentials) }),
     shards: hosts.map(({ shard, running, epoch, lostSessions }) => ({ shard, running, epoch, lostSessions })),
     connections: acceptor.open,
     sources: admission.sources,
@@ -60,6 +62,19 @@ export function gatewayStatus(gateway: Gateway, facts: GatewayFacts): object {
     leases: registrations.leases,
     forwards: { inFlight: forwarder.status().inFlight, kept: forwarder.status().keptConnections },
     drops: Object.fromEntries([...drops].filter(([, n]) => n > 0)),
+  };
+}
+
+function nymStatus({ acceptor, forwarder, listening }: NymService, credentials: 'off' | 'mock'): object {
+  const { handshakes, sessions, drops } = acceptor.counts;
+  return {
+    listen: listening && formatSocketAddress(listening),
+    ...(credentials === 'mock' && { credentials: 'every zk-nym is taken unchecked' }),
+    connections: acceptor.open,
+    handshakes: { begun: handshakes, finished: sessions },
+    sessions: acceptor.sessions,
+    forwards: { inFlight: forwarder.inFlight, connections: forwarder.connections },
+    drops: Object.fromEntries(Object.entries(drops).filter(([, n]) => n > 0)),
   };
 }
 

@@ -14,6 +14,8 @@ export interface DataDir {
   /** The identity's default place. */
   readonly identityFile: string;
   readonly wireGuardKeyFile: string;
+  readonly nymLpKeyFile: string;
+  readonly nymKemKeyFile: string;
   /** A directory that the store makes for itself. */
   readonly storePath: string;
   /** Notes where the admin port listens, for `lewes status`. */
@@ -37,6 +39,8 @@ interface Holder {
 const ADMIN_FILE = 'admin.json';
 const IDENTITY_FILE = 'identity.pem';
 const WIREGUARD_KEY_FILE = 'wireguard.key';
+const NYM_LP_KEY_FILE = 'nym-lp.key';
+const NYM_KEM_KEY_FILE = 'nym-ml-kem-768.key';
 const STORE_DIRECTORY = 'store';
 const LOCK_FILE = 'gateway.lock';
 /** Each try fails only when another process took or freed the lock in that very moment. */
@@ -75,6 +79,8 @@ export function openDataDir(directory: string): DataDir {
     path,
     identityFile: join(path, IDENTITY_FILE),
     wireGuardKeyFile: join(path, WIREGUARD_KEY_FILE),
+    nymLpKeyFile: join(path, NYM_LP_KEY_FILE),
+    nymKemKeyFile: join(path, NYM_KEM_KEY_FILE),
     storePath: storePathOf(path),
     writeAdmin(note) {
       try {

@@ -8,9 +8,9 @@ import type { LoopDelay } from '../system/loop-delay.ts';
 
 export type { Registry } from 'prom-client';
 
-/** One value of a metric with its labels; every label of the metric has a value. */
+/** One value of a metric with its labels; a label without a value is not shown. */
 export interface Sample<Label extends string> {
-  readonly labels: Readonly<Record<Label, string>>;
+  readonly labels: Readonly<Partial<Record<Label, string>>>;
   readonly value: number;
 }
 

@@ -33,8 +33,12 @@ export type WireGuardChoice =
 
 export type CredentialChoice =
   | { readonly kind: 'none' }
-  /** `zkNym`: whether LP1's credentials are taken unchecked. */
-  | ({ readonly kind: 'privacy-pass'; readonly zkNym: 'off' | 'mock' } & PrivacyPassOptions);
+  /** `zkNym`, `nym`: whether LP1's credentials and those of the Nym network are taken unchecked. */
+  | ({
+      readonly kind: 'privacy-pass';
+      readonly zkNym: 'off' | 'mock';
+      readonly nym: 'off' | 'mock';
+    } & PrivacyPassOptions);
 
 /** What a registrar's thread begins with. It comes as a message, not as worker data, which would stay there for ever. */
 export interface RegistrarInit {

@@ -9,7 +9,7 @@ import type { Timers } from '../system/timers.ts';
 import { createNoPrice } from './credentials/none.ts';
 import { createPrivacyPass, type IssuerPublicKey } from './credentials/privacy-pass.ts';
 import type { CredentialVerifier } from './credentials/verifier.ts';
-import { createMockZkNym, withZkNym } from './credentials/zk-nym.ts';
+import { createMockZkNym, NYM_ZK_NYM_KIND, withZkNym } from './credentials/zk-nym.ts';
 import type { CredentialChoice, RegistrarInit, StoreChoice } from './registrar-messages.ts';
 import { createMemoryStore } from './store/memory.ts';
 import type { RegistrationStore } from './store/store.ts';
@@ -52,10 +52,11 @@ export async function openParts(init: RegistrarInit, dependencies: PartsDependen
 
 function verifierOf(choice: CredentialChoice, random: RandomSource): RegistrarParts['verifier'] {
   if (choice.kind === 'none') return createNoPrice();
-  const privacyPass = createPrivacyPass(choice);
-  if (choice.zkNym === 'off') return privacyPass;
   const { bandwidth, lifetime } = choice.price;
-  return withZkNym(privacyPass, createMockZkNym({ bandwidth, lifetimeSeconds: lifetime }, random));
+  const mock = createMockZkNym({ bandwidth, lifetimeSeconds: lifetime }, random);
+  const privacyPass = createPrivacyPass(choice);
+  const lp1 = choice.zkNym === 'off' ? privacyPass : withZkNym(privacyPass, mock);
+  return choice.nym === 'off' ? lp1 : withZkNym(lp1, mock, NYM_ZK_NYM_KIND);
 }
 
 async function openStore(choice: StoreChoice): Promise<RegistrarParts['store']> {

@@ -5,6 +5,14 @@
  */
 import type { Now } from '../lp/time.ts';
 import { readBe16, readLe16, readLe32, writeBe16, writeLe16, writeLe32 } from '../lp/wire/bytes.ts';
+import { BatchWriter } from './batch-writer.ts';
+import {
+  INBOUND_STREAM,
+  type InboundStreams,
+  type OutboundStreams,
+  readInboundStream,
+  readOutboundStream,
+} from './stream-messages.ts';
 
 /** Head of a batch: LE32 length in use (the buffer may be larger), 4 unused, then for inbound two float64 times. */
 const OUTBOUND_HEAD = 8;
@@ -23,75 +31,17 @@ const OUTBOUND = {
   noAnswer: 9,
 } as const;
 
-/** Flags of an inbound packet: what admission reserved for it; `late`: to be given back, for nobody waits for it any more. */
-export const ADMIT = { token: 1, session: 2, record: 4, late: 8 } as const;
+/**
+ * Flags of an inbound packet: what admission reserved for it; `late`: to be given back, for nobody waits for it any more;
+ * `stream`: it is a message of a Nym connection (stream-messages.ts).
+ */
+export const ADMIT = { token: 1, session: 2, record: 4, late: 8, stream: 16 } as const;
 /** What a release gives back to admission. */
 export const RELEASE = { token: 1, session: 2, record: 3 } as const;
 export type ReleaseKind = (typeof RELEASE)[keyof typeof RELEASE];
 
 export const ANSWER = { registration: 0, forward: 1, failure: 2, index: 3 } as const;
 export const REQUEST = { registration: 0, forward: 1, index: 2, forwardAlone: 3 } as const;
-
-/** A thousand packets of 300 bytes fit. */
-const KEPT_BYTES = 512 * 1_024;
-
-class Writer {
-  protected bytes: Uint8Array<ArrayBuffer>;
-  protected at: number;
-  private readonly head: number;
-  records = 0;
-  /** A record holds a secret: memory that is left behind is wiped. */
-  protected secret = false;
-
-  constructor(head: number, capacity: number) {
-    this.head = head;
-    this.at = head;
-    this.bytes = new Uint8Array(Math.max(capacity, 1_024));
-  }
-
-  get length(): number {
-    return this.at;
-  }
-
-  get empty(): boolean {
-    return this.at === this.head;
-  }
-
-  /** For the next batch, when this one was copied: what was written is gone. Memory beyond a usual batch's is not kept. */
-  reset(): void {
-    if (this.bytes.length > KEPT_BYTES) this.bytes = new Uint8Array(KEPT_BYTES);
-    else this.bytes.fill(0, 0, this.at);
-    this.at = this.head;
-    this.records = 0;
-    this.secret = false;
-  }
-
-  /** Makes room and returns the offset of the record. */
-  protected begin(length: number): number {
-    const start = this.at;
-    const end = start + length;
-    if (end > this.bytes.length) {
-      const grown = new Uint8Array(Math.max(end, 2 * this.bytes.length));
-      grown.set(this.bytes.subarray(0, start));
-      if (this.secret) this.bytes.fill(0);
-      this.bytes = grown;
-    }
-    this.at = end;
-    this.records++;
-    return start;
-  }
-
-  protected word(kind: number, value: number): void {
-    const at = this.begin(5);
-    this.bytes[at] = kind;
-    writeLe32(this.bytes, at + 1, value);
-  }
-
-  protected finish(): Uint8Array<ArrayBuffer> {
-    writeLe32(this.bytes, 0, this.at);
-    return this.bytes.subarray(0, this.at);
-  }
-}
 
 export interface PacketEnvelope {
   readonly connection: number;
@@ -105,7 +55,7 @@ const ANSWER_HEAD = 10;
 const KEM_KEY_HEAD = 5;
 
 /** The main thread's side of an inbound batch. */
-export class InboundWriter extends Writer {
+export class InboundWriter extends BatchWriter {
   /** How many of the records are packets. */
   packets = 0;
 
@@ -115,6 +65,10 @@ export class InboundWriter extends Writer {
 
   packet(envelope: PacketEnvelope, packet: Uint8Array): void {
     this.packets++;
+    if ((envelope.flags & ADMIT.stream) !== 0) {
+      this.stream(INBOUND_STREAM.message, envelope.flags, envelope.connection, envelope.source, packet);
+      return;
+    }
     const at = this.begin(PACKET_HEAD + packet.length);
     const { bytes } = this;
     bytes[at] = INBOUND.packet;
@@ -180,6 +134,8 @@ export interface InboundHandler {
   /** An index of this shard's slots is a session's of another shard: it is not to be assigned here. */
   reserve(index: number): void;
   unreserve(index: number): void;
+  /** Where Nym is spoken. */
+  readonly streams?: InboundStreams | undefined;
 }
 
 export function inboundTime(batch: Uint8Array): Now {
@@ -226,7 +182,7 @@ function readInboundRecord(batch: Uint8Array, at: number, handler: InboundHandle
       handler.unreserve(readLe32(batch, at + 1));
       return at + 5;
     default:
-      throw new Error(`unknown inbound record ${batch[at]}`);
+      return readInboundStream(batch, at, handler.streams);
   }
 }
 
@@ -234,7 +190,7 @@ const FRAME_AT = 6;
 const REPLY_HEAD = 8;
 const REQUEST_HEAD = 18;
 /** The shard's side of an outbound batch. */
-export class OutboundWriter extends Writer {
+export class OutboundWriter extends BatchWriter {
   constructor(capacity = 0) {
     super(OUTBOUND_HEAD, capacity);
   }
@@ -322,6 +278,8 @@ export interface OutboundHandler {
   release(kind: ReleaseKind, source: number): void;
   familyEnded(family: number): void;
   stats(values: Float64Array): void;
+  /** Where Nym is spoken. */
+  readonly streams?: OutboundStreams | undefined;
 }
 
 export function readOutbound(batch: Uint8Array, handler: OutboundHandler): void {
@@ -374,6 +332,6 @@ function readOutboundRecord(batch: Uint8Array, at: number, handler: OutboundHand
       return end;
     }
     default:
-      throw new Error(`unknown outbound record ${batch[at]}`);
+      return readOutboundStream(batch, at, handler.streams);
   }
 }

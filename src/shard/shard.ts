@@ -26,12 +26,14 @@ import {
   REQUEST,
   readInbound,
 } from './messages.ts';
+import { NymConnections, type NymShardOptions } from './nym/connections.ts';
 import { unpackAnswer, unpackKemKey } from './payloads.ts';
 import { RecordTable } from './record-table.ts';
 import { Reservations } from './reservations.ts';
 import { SessionSlab } from './session-slab.ts';
 import { type PacketReceiver, SessionTable } from './session-table.ts';
 import { COUNTER, ShardStats } from './stats.ts';
+import { outboundStreams } from './stream-messages.ts';
 
 export interface ShardOptions {
   readonly identity: ResponderIdentity;
@@ -46,6 +48,8 @@ export interface ShardOptions {
   readonly sweepIntervalMs: number;
   /** Present where LP1 is admitted. */
   readonly lp1?: Lp1Context;
+  /** Present where Nym is spoken. */
+  readonly nym?: NymShardOptions;
 }
 
 export interface ShardDependencies {
@@ -76,6 +80,7 @@ const NOTE_COUNTER = { kk2_sent: COUNTER.kk2_sent, rekeyed: COUNTER.rekeys, inde
 
 export class Shard implements HandshakeHost, InboundHandler {
   readonly stats = new ShardStats();
+  readonly streams: NymConnections | undefined;
   private readonly context: ResponderContext;
   private readonly options: ShardOptions;
   private readonly dependencies: ShardDependencies;
@@ -121,6 +126,7 @@ export class Shard implements HandshakeHost, InboundHandler {
     this.reservations = new Reservations(this.out, (index) => this.hasIndex(index));
     const { records, reservations, stats } = this;
     this.handshakes = new Handshakes(this.context, { records, reservations, stats }, this);
+    this.streams = options.nym && this.makeStreams(options.nym);
   }
 
   /**
@@ -159,6 +165,7 @@ export class Shard implements HandshakeHost, InboundHandler {
     this.context.kemKeys.wipeExpired(now.unixMs);
     const ticks = Math.max(1, this.options.sweepIntervalMs / TICK_MS);
     this.sessions.sweep(now.monotonicMs, ticks, this);
+    this.streams?.tick();
     this.stats.gauges({
       records: this.records.size,
       sessions: this.sessions.size,
@@ -316,6 +323,18 @@ export class Shard implements HandshakeHost, InboundHandler {
     do this.lastRequestKey = (this.lastRequestKey + 1) >>> 0;
     while (this.waiting.has(this.lastRequestKey));
     return this.lastRequestKey;
+  }
+
+  private makeStreams(nym: NymShardOptions): NymConnections {
+    const { crypto, random } = this.dependencies;
+    return new NymConnections(nym, {
+      crypto,
+      random,
+      ownerSecret: this.options.identity.x25519Secret,
+      out: outboundStreams(this.out),
+      release: (kind, source) => this.out.release(kind, source),
+      now: () => this.now,
+    });
   }
 
   private makeContext(): ResponderContext {

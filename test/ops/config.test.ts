@@ -147,6 +147,15 @@ const WRONG: readonly (readonly [string, string, RegExp])[] = [
   ['admin.listen', '127.0.0.1:41264', /collides with gateway\.listen/],
   ['log.level', 'loud', /"trace", "debug"/],
   ['log.format', 'pretty', /"json"/],
+  ['nym.listen', '41264', /"ADDRESS:PORT" or "off"/],
+  ['nym.listen', '127.0.0.1:9464', /collides with admin\.listen/],
+  ...['lp_key', 'kem_key'].map((key) => [`nym.${key}`, '""', /path of a file/] as const),
+  ...['announced_port', 'data_port'].map((key) => [`nym.${key}`, '65536', /from 1 to 65535/] as const),
+  ['nym.credentials', 'on', /"off"/],
+  ...['connections', 'forward_connections'].map((key) => [`nym.${key}`, '0', /a whole number from 1/] as const),
+  ...['forward_timeout', 'handshake_timeout', 'unused_session', 'session_idle', 'session_max'].map(
+    (key) => [`nym.${key}`, '0', /a number of seconds/] as const,
+  ),
 ];
 
 for (const [path, value, words] of WRONG) {
@@ -223,7 +232,7 @@ test('an unknown key names its near misses', (t) => {
     return loaded.ok ? '' : loaded.errors[0]!.remedy;
   };
   t.is(near('[limits]\nhandshake_per_address = 5'), 'did you mean limits.handshakes_per_address?');
-  t.is(near('[limits]\nsession_idle = 5'), 'did you mean lifetimes.session_idle?');
+  t.is(near('[limits]\nsession_idle = 5'), 'did you mean lifetimes.session_idle or nym.session_idle?');
   t.is(near('[gatway]'), 'did you mean gateway?');
   t.regex(near('[limits]\nzebra = 5'), /--example/);
 });

@@ -1,7 +1,16 @@
 /** The batches between the main thread and a shard: any records in, the same records out. */
 import test from 'ava';
 import fc from 'fast-check';
-import { InboundWriter, inboundTime, OutboundWriter, readInbound, readOutbound } from '../../src/shard/messages.ts';
+import {
+  ADMIT,
+  InboundWriter,
+  inboundTime,
+  OutboundWriter,
+  readInbound,
+  readOutbound,
+} from '../../src/shard/messages.ts';
+import { STREAM_END_REASONS, type StreamEndReason } from '../../src/shard/stream-end.ts';
+import { outboundStreams, writeStreamAnswer, writeStreamClosed } from '../../src/shard/stream-messages.ts';
 import { runs, SEED } from '../support/property.ts';
 
 const PARAMETERS = { seed: SEED, numRuns: runs(300, 10_000) };
@@ -16,7 +25,16 @@ const hexOf = (value: Uint8Array) => Buffer.from(value).toString('hex');
 
 const inbound = fc.array(
   fc.oneof(
-    fc.tuple(fc.constant('packet'), u32, u32, u8, u16, bytes),
+    fc.tuple(fc.constant('packet'), u32, u32, fc.integer({ min: 0, max: ADMIT.stream - 1 }), u16, bytes),
+    fc.tuple(
+      fc.constant('stream message'),
+      u32,
+      u32,
+      fc.integer({ min: ADMIT.stream, max: 2 * ADMIT.stream - 1 }),
+      bytes,
+    ),
+    fc.tuple(fc.constant('stream closed'), u32),
+    fc.tuple(fc.constant('stream answer'), u32, u8, bytes),
     fc.tuple(fc.constant('tick')),
     fc.tuple(fc.constant('answer'), u32, u8, bytes),
     fc.tuple(fc.constant('kemKey'), bytes),
@@ -28,6 +46,10 @@ const inbound = fc.array(
 function writeInbound(record: Record, out: InboundWriter): void {
   const [kind, a, b, c, d, e] = record as [string, number, number, number, number, Uint8Array];
   if (kind === 'packet') out.packet({ connection: a, source: b, flags: c, retryAfterSeconds: d }, e);
+  else if (kind === 'stream message')
+    out.packet({ connection: a, source: b, flags: c, retryAfterSeconds: 0 }, record[4] as Uint8Array);
+  else if (kind === 'stream closed') writeStreamClosed(out, a);
+  else if (kind === 'stream answer') writeStreamAnswer(out, a, b, record[3] as Uint8Array);
   else if (kind === 'tick') out.tick();
   else if (kind === 'answer') out.answer(a, b, record[3] as Uint8Array);
   else if (kind === 'kemKey') out.kemKey(record[1] as Uint8Array);
@@ -56,6 +78,11 @@ test('an inbound batch brings its records and times to the shard as they were wr
         kemKey: (material) => read.push(['kemKey', material.slice()]),
         reserve: (index) => read.push(['reserve', index]),
         unreserve: (index) => read.push(['unreserve', index]),
+        streams: {
+          message: (e, message) => read.push(['stream message', e.connection, e.source, e.flags, message.slice()]),
+          closed: (connection) => read.push(['stream closed', connection]),
+          answer: (connection, answerKind, body) => read.push(['stream answer', connection, answerKind, body.slice()]),
+        },
       });
       t.deepEqual(flat(read), flat(records));
     }),
@@ -72,6 +99,10 @@ const outbound = fc.array(
     fc.tuple(fc.constantFrom(...FLAGGED_WORDS), u32, fc.boolean()),
     fc.tuple(fc.constant('request'), u32, u32, u32, u8, bytes),
     fc.tuple(fc.constant('release'), fc.constantFrom(1, 2, 3), u32),
+    fc.tuple(fc.constant('stream send'), u32, bytes),
+    fc.tuple(fc.constant('stream ended'), u32, fc.constantFrom(...STREAM_END_REASONS)),
+    fc.tuple(fc.constant('stream established'), u32, u32),
+    fc.tuple(fc.constant('stream request'), u32, u8, bytes),
     fc.tuple(fc.constant('stats'), fc.array(fc.double({ noNaN: true }), { maxLength: 20 })),
   ),
   { maxLength: 30 },
@@ -79,7 +110,12 @@ const outbound = fc.array(
 
 function writeOutbound(record: Record, out: OutboundWriter): void {
   const [kind, a, b, c, d, e] = record as [string, number, number, number, number, Uint8Array];
-  if (kind === 'reply') out.reply(a, record[2] as boolean, record[3] as Uint8Array);
+  const streams = outboundStreams(out);
+  if (kind === 'stream send') streams.send(a, record[2] as Uint8Array);
+  else if (kind === 'stream ended') streams.ended(a, record[2] as StreamEndReason);
+  else if (kind === 'stream established') streams.established(a, b);
+  else if (kind === 'stream request') streams.request(a, b, record[3] as Uint8Array);
+  else if (kind === 'reply') out.reply(a, record[2] as boolean, record[3] as Uint8Array);
   else if (kind === 'request') out.request(a, b, c, d, e);
   else if (kind === 'release') out.release(a as 1 | 2 | 3, b);
   else if (kind === 'stats') out.stats(Float64Array.from(record[1] as number[]));
@@ -107,6 +143,12 @@ test('an outbound batch brings its records to the main thread as they were writt
         release: (kind, source) => read.push(['release', kind, source]),
         familyEnded: (family) => read.push(['familyEnded', family]),
         stats: (values) => read.push(['stats', [...values]]),
+        streams: {
+          send: (connection, sent) => read.push(['stream send', connection, sent.slice()]),
+          ended: (connection, reason) => read.push(['stream ended', connection, reason]),
+          established: (connection, index) => read.push(['stream established', connection, index]),
+          request: (connection, kind, body) => read.push(['stream request', connection, kind, body.slice()]),
+        },
       });
       t.deepEqual(flat(read), flat(records));
     }),

@@ -126,6 +126,7 @@ test('an issuer key that is none is refused at the start, and reported later', a
   const credentials = {
     kind: 'privacy-pass',
     zkNym: 'off',
+    nym: 'off',
     issuerName: 'issuer.example',
     originInfo: 'gateway',
     price: { tokens: 1, bandwidth: 1_000, lifetime: 100 },

@@ -30,6 +30,8 @@ export interface Exit {
 export interface AllowList {
   /** The listed exit that the target names; for family 0 the first one that is listed with its identity. */
   find(target: ForwardTarget): Exit | undefined;
+  /** The first listed exit of this address and port, whatever its identity: Nym's clients name none. */
+  findAddress(address: Pick<ForwardTarget, 'family' | 'ip' | 'port'>): Exit | undefined;
 }
 
 /** The configuration is wrong; `problems` says where, all at once. */
@@ -77,8 +79,12 @@ function equal(a: Uint8Array, b: Uint8Array): boolean {
   return true;
 }
 
-function keyOf({ identity, family, ip, port }: Omit<Listed, 'exit'> & { readonly port: number }): string {
-  return `${Buffer.from(identity).toString('hex')}/${family}/${Buffer.from(ip).toString('hex')}/${port}`;
+function keyOf({ identity, ...address }: Omit<Listed, 'exit'> & { readonly port: number }): string {
+  return `${Buffer.from(identity).toString('hex')}/${addressKey(address)}`;
+}
+
+function addressKey({ family, ip, port }: Pick<ForwardTarget, 'family' | 'ip' | 'port'>): string {
+  return `${family}/${Buffer.from(ip).toString('hex')}/${port}`;
 }
 
 /** Keys are random in every byte, so these four tell nearly all of them apart. */
@@ -87,6 +93,7 @@ const shortOf = (identity: Uint8Array) => readLe32(identity, 0);
 /** Throws AllowListError. An entry that is there twice counts once. */
 export function createAllowList(entries: readonly AllowListEntry[]): AllowList {
   const byIdentity = new Map<number, Listed[]>();
+  const byAddress = new Map<string, Exit>();
   const problems: string[] = [];
   for (const [index, entry] of entries.entries()) {
     const { port } = entry;
@@ -104,7 +111,10 @@ export function createAllowList(entries: readonly AllowListEntry[]): AllowList {
     const others = byIdentity.get(short) ?? [];
     byIdentity.set(short, others);
     if (others.some(({ exit }) => exit.key === key)) continue;
-    others.push({ ...listed, exit: { key, address: address.text, port } });
+    const exit = { key, address: address.text, port };
+    others.push({ ...listed, exit });
+    const named = addressKey({ ...listed, port });
+    if (!byAddress.has(named)) byAddress.set(named, exit);
   }
   if (problems.length > 0) throw new AllowListError(problems);
   return {
@@ -118,5 +128,6 @@ export function createAllowList(entries: readonly AllowListEntry[]): AllowList {
       }
       return undefined;
     },
+    findAddress: (address) => byAddress.get(addressKey(address)),
   };
 }

@@ -53,14 +53,18 @@ export type NymRegistrationResponse =
 /** Before the text of any other error (§8.5); clients may show it, and match nothing in it. */
 const FAILURE_PREFIX = 'LP registration has failed: ';
 
+export function nymFailureText(reason: string): string {
+  return `${FAILURE_PREFIX}${reason}`;
+}
+
 /** Texts by which clients know a refusal (§8.5): there are no codes. */
 export const NYM_FAILURE_TEXT = {
   timestamp: 'invalid timestamp',
   mixnet: 'mixnet registration is not yet supported',
   noDvpn: 'dVPN via LP is not enabled on this node',
-  notInProgress: `${FAILURE_PREFIX}registration is not in progress for the provided peer key`,
+  notInProgress: nymFailureText('registration is not in progress for the provided peer key'),
   /** This gateway's own: the reference has no bound here. */
-  tryLater: `${FAILURE_PREFIX}try again later`,
+  tryLater: nymFailureText('try again later'),
 } as const;
 
 function key32(bytes: Uint8Array): Uint8Array {

@@ -2,7 +2,7 @@
  * What several keys say together. Runs on a whole configuration in which broken keys have their defaults; a finding that
  * involves a broken key is left out by the caller, so that one slip gives one message.
  */
-import { formatCidr, formatSocketAddress, isHostOf, isUnspecified } from './addresses.ts';
+import { formatCidr, formatSocketAddress, isHostOf, isUnspecified, type SocketAddress } from './addresses.ts';
 import type { ConfigError } from './config-error.ts';
 import type { ParsedConfig } from './schema.ts';
 
@@ -98,20 +98,48 @@ const gatewaysInPools: Check = ({ registration }) =>
     ];
   });
 
-const adminApart: Check = ({ gateway, admin }) => {
-  const address = admin.listen;
+/** Two listeners of one port collide where their addresses are the same or one of them means all. */
+function apart(
+  path: string,
+  address: SocketAddress | undefined,
+  others: readonly { readonly path: string; readonly addresses: readonly (SocketAddress | undefined)[] }[],
+): readonly Finding[] {
   if (address === undefined || address.port === 0) return [];
-  const taken = gateway.listen.find(
-    ({ host, port }) =>
-      port === address.port && (host === address.host || isUnspecified(host) || isUnspecified(address.host)),
-  );
-  if (taken === undefined) return [];
+  return others.flatMap((other) => {
+    const taken = other.addresses.find(
+      (candidate) =>
+        candidate !== undefined &&
+        candidate.port === address.port &&
+        (candidate.host === address.host || isUnspecified(candidate.host) || isUnspecified(address.host)),
+    );
+    if (taken === undefined) return [];
+    return [
+      {
+        path,
+        problem: `${formatSocketAddress(address)} collides with ${other.path} (${formatSocketAddress(taken)})`,
+        remedy: 'give one of them another port',
+        involves: [path, other.path],
+      },
+    ];
+  });
+}
+
+const adminApart: Check = ({ gateway, admin, nym }) => [
+  ...apart('admin.listen', admin.listen, [{ path: 'gateway.listen', addresses: gateway.listen }]),
+  ...apart('nym.listen', nym.listen, [
+    { path: 'gateway.listen', addresses: gateway.listen },
+    { path: 'admin.listen', addresses: [admin.listen] },
+  ]),
+];
+
+const nymLife: Check = ({ nym }) => {
+  if (nym.session_idle <= nym.session_max) return [];
   return [
     {
-      path: 'admin.listen',
-      problem: `${formatSocketAddress(address)} collides with gateway.listen (${formatSocketAddress(taken)})`,
-      remedy: 'give one of them another port',
-      involves: ['admin.listen', 'gateway.listen'],
+      path: 'nym.session_idle',
+      problem: `${nym.session_idle} s is more than nym.session_max (${nym.session_max} s), which ends every session before`,
+      remedy: `lower it to at most ${nym.session_max} or raise nym.session_max`,
+      involves: ['nym.session_idle', 'nym.session_max'],
     },
   ];
 };
@@ -138,6 +166,7 @@ const CHECKS: readonly Check[] = [
   listedOnce,
   gatewaysInPools,
   adminApart,
+  nymLife,
   somebodyIssues,
 ];
 
@@ -147,7 +176,7 @@ export function crossCheck(config: ParsedConfig): readonly Finding[] {
 
 /** What works, but hardly as meant. */
 export function warningsOf(config: ParsedConfig): readonly ConfigError[] {
-  const { gateway, registration, lifetimes, admin } = config;
+  const { gateway, registration, lifetimes, admin, nym, credentials } = config;
   const warnings: ConfigError[] = [...unused(config)];
   if (gateway.min_protocol_version === 1) {
     warnings.push({
@@ -161,6 +190,13 @@ export function warningsOf(config: ParsedConfig): readonly ConfigError[] {
       path: 'registration.endpoints',
       problem: 'is empty while gateway.listen means all addresses: clients are told a loopback address',
       remedy: 'give the address under which clients reach the WireGuard port',
+    });
+  }
+  if (nym.listen !== undefined && credentials.kind !== 'none' && nym.credentials === 'off') {
+    warnings.push({
+      path: 'nym.credentials',
+      problem: 'is "off" while registrations have a price: clients of the Nym network can register nothing',
+      remedy: 'set it to "mock" for trials, or credentials.kind to "none" for free registrations',
     });
   }
   if (lifetimes.rekey_after >= lifetimes.session_max) {
@@ -181,7 +217,7 @@ export function warningsOf(config: ParsedConfig): readonly ConfigError[] {
 }
 
 /** Keys that the chosen kind does not look at: whoever gave them may have meant another kind. */
-function unused({ store, wireguard, credentials }: ParsedConfig): readonly ConfigError[] {
+function unused({ store, wireguard, credentials, nym }: ParsedConfig): readonly ConfigError[] {
   const found: ConfigError[] = [];
   const check = (group: string, kind: string, keys: Readonly<Record<string, boolean>>) => {
     for (const [key, given] of Object.entries(keys)) {
@@ -196,6 +232,10 @@ function unused({ store, wireguard, credentials }: ParsedConfig): readonly Confi
     const { kind, issuer, issuer_name, keys } = credentials;
     const given = { issuer: issuer !== undefined, issuer_name: issuer_name !== undefined, keys: keys.length > 0 };
     check('credentials', kind, given);
+    if (nym.credentials !== 'off') {
+      const problem = 'has no effect with credentials.kind = "none"';
+      found.push({ path: 'nym.credentials', problem, remedy: 'remove it, or give registrations a price' });
+    }
   }
   return found;
 }

@@ -38,6 +38,8 @@ const PATH_KEYS = [
   ['wireguard', 'private_key'],
   ['credentials', 'keys'],
   ['credentials', 'quota'],
+  ['nym', 'lp_key'],
+  ['nym', 'kem_key'],
 ] as const;
 
 export function loadConfig({ file, set, listen }: ConfigSources): LoadedConfig {

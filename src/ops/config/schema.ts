@@ -275,6 +275,42 @@ const credentials = z.strictObject({
   ),
 });
 
+const nym = z.strictObject({
+  listen: parsed(
+    'Where clients of the Nym network connect: "address:port"; IPv6 as "[::1]:41264"; port 0 takes a free one; "off" for nowhere.',
+    '"ADDRESS:PORT" or "off"',
+    'off',
+    values.adminAddress,
+  ),
+  lp_key: filePath(
+    "File with the node's LP X25519 key, in base64 like a WireGuard key, mode 0600; relative to this file. Without it one is made in the data directory.",
+    { expects: 'the path of a file', example: '/etc/lewes/nym-lp.key' },
+  ),
+  kem_key: filePath(
+    "File with the seed of the node's ML-KEM-768 key, 64 bytes in base64, mode 0600; relative to this file. Without it one is made in the data directory.",
+    { expects: 'the path of a file', example: '/etc/lewes/nym-ml-kem-768.key' },
+  ),
+  announced_port: z.int().min(1).max(65_535).optional().register(keyDocs, {
+    doc: 'Port that the announcement tells clients; default: the one of nym.listen.',
+    expects: 'a port from 1 to 65535',
+    default: undefined,
+    example: 41_264,
+  }),
+  data_port: count('UDP port that the announcement tells clients. Nothing listens there.', 51_264, { max: 65_535 }),
+  credentials: oneOf(
+    'Credentials of the Nym network (zk-nyms): "off" refuses them, "mock" takes every one unchecked, for trials only.',
+    ['off', 'mock'],
+    'off',
+  ),
+  connections: count('Open connections of all clients; limits.connections_per_address holds for each address.', 10_000),
+  forward_connections: count('Connections to exits; each belongs to one client, as long as that is connected.', 4_096),
+  forward_timeout: seconds('Time for an exit to answer; forward.connect_timeout is for connecting.', 30, { max: 600 }),
+  handshake_timeout: seconds('Time for a whole handshake.', 90, { max: 3_600 }),
+  unused_session: seconds('Session without a first packet.', 30),
+  session_idle: seconds('Session without a packet.', 600),
+  session_max: seconds('Session from its making, whatever happens.', 86_400),
+});
+
 const groups = {
   gateway: gateway.prefault({}).register(groupDocs, { doc: 'The listener, its identity and its threads.' }),
   limits: limits.prefault({}).register(groupDocs, { doc: 'What one client and all together may take.' }),
@@ -285,6 +321,7 @@ const groups = {
   wireguard: wireguard.prefault({}).register(groupDocs, { doc: 'The tunnels of mode "dvpn".' }),
   metering: metering.prefault({}).register(groupDocs, { doc: 'Counting what tunnels carry.' }),
   credentials: credentials.prefault({}).register(groupDocs, { doc: 'How clients pay.' }),
+  nym: nym.prefault({}).register(groupDocs, { doc: "The Nym network's own protocol, beside the other listener." }),
   admin: z
     .strictObject({
       listen: parsed(

@@ -6,6 +6,8 @@ import { existsSync } from 'node:fs';
 import closeWithGrace from 'close-with-grace';
 import { Gateway } from '../gateway/gateway.ts';
 import { registerGatewayMetrics } from '../gateway/metrics.ts';
+import type { NymKeys } from '../gateway/nym/nym-service.ts';
+import { nymRoutes } from '../gateway/nym/routes.ts';
 import { startRegistrarThread } from '../gateway/registrar-thread.ts';
 import { startShardThread } from '../gateway/shard-thread.ts';
 import { gatewayStatus } from '../gateway/status.ts';
@@ -17,6 +19,7 @@ import { type DataDir, defaultDataDir, openDataDir } from '../ops/data-dir.ts';
 import { createIdentity, type Identity, readIdentity } from '../ops/keys.ts';
 import { createLogger, flushLog, type Logger } from '../ops/log.ts';
 import { createRegistry } from '../ops/metrics.ts';
+import { ensureNymKey, type NymKeyKind, readNymKey } from '../ops/nym-keys.ts';
 import { OperatorError } from '../ops/operator-error.ts';
 import { ensureWireGuardKey, readWireGuardKey } from '../ops/wireguard-key.ts';
 import { systemClock } from '../system/clock.ts';
@@ -92,21 +95,26 @@ interface Opened {
 async function open(config: Config, log: Logger, opened: Opened): Promise<void> {
   const identity = identityOf(config, opened.directory);
   const wireGuardKeyFile = wireGuardKeyOf(config, opened.directory);
+  const nymKeys = nymKeysOf(config, opened.directory);
   const crypto = await loadProvider(config.gateway.crypto);
   const facts = { version: packageVersion(), identity: encodeBase58(identity.publicKey), crypto: crypto.name };
   const registry = createRegistry();
-  opened.issuer = await openIssuer(config, opened.directory.path, log);
+  const issuer = await openIssuer(config, opened.directory.path, log);
+  opened.issuer = issuer;
   // Before the gateway, whose challenges name the issuer, and that is the admin port where no other is configured.
   if (config.admin.listen !== undefined) {
     opened.admin = await startAdmin(config.admin.listen, {
       registry,
       ready: () => opened.gateway?.ready ?? { ready: false, reasons: ['starting'] },
       status: () => (opened.gateway === undefined ? facts : gatewayStatus(opened.gateway, facts)),
-      routes: opened.issuer.routes,
+      routes: async (server) => {
+        if (issuer.routes !== undefined) await server.register(issuer.routes);
+        await server.register(nymRoutes(() => opened.gateway?.nym?.announcement));
+      },
     });
   }
   const gateway = new Gateway(
-    opened.issuer.configFor(opened.admin?.address),
+    issuer.configFor(opened.admin?.address),
     { seed: identity.seed.bytes, publicKey: identity.publicKey },
     {
       crypto,
@@ -119,10 +127,13 @@ async function open(config: Config, log: Logger, opened: Opened): Promise<void> 
       startRegistrar: () => startRegistrarThread(workerEntry('registrar')),
       storePath: opened.directory.storePath,
       wireGuardSecret: () => readWireGuardKey(wireGuardKeyFile),
+      nymKeys,
     },
   );
   identity.seed.wipe();
-  opened.issuer.supply(gateway);
+  nymKeys?.lpSecret.fill(0);
+  nymKeys?.kemSeed.fill(0);
+  issuer.supply(gateway);
   await gateway.start();
   opened.gateway = gateway;
   registerGatewayMetrics(registry, gateway);
@@ -132,6 +143,7 @@ async function open(config: Config, log: Logger, opened: Opened): Promise<void> 
     {
       identity: facts.identity,
       listen: gateway.listening.map(formatSocketAddress),
+      ...(gateway.nym?.listening && { nym: { listen: formatSocketAddress(gateway.nym.listening) } }),
       admin: opened.admin === undefined ? undefined : formatSocketAddress(opened.admin.address),
       shards: gateway.hosts.length,
       crypto: facts.crypto,
@@ -142,12 +154,15 @@ async function open(config: Config, log: Logger, opened: Opened): Promise<void> 
 }
 
 /** What is right for a trial and hardly ever for a service is said at each start. */
-function warnOfTrials({ credentials, wireguard, store }: Config, log: Logger): void {
+function warnOfTrials({ credentials, wireguard, store, nym }: Config, log: Logger): void {
   if (credentials.kind === 'none') {
     log.warn('registrations are free: credentials.kind is "none", so anybody who reaches this gateway may register');
   }
   if (credentials.kind !== 'none' && credentials.zk_nym === 'mock') {
     log.warn('LP1 registrations are free: credentials.zk_nym is "mock", so every zk-nym is taken unchecked');
+  }
+  if (credentials.kind !== 'none' && nym.listen !== undefined && nym.credentials === 'mock') {
+    log.warn('Nym registrations are free: nym.credentials is "mock", so every zk-nym is taken unchecked');
   }
   if (wireguard.kind === 'memory') {
     log.warn('tunnels carry no traffic: wireguard.kind is "memory", so clients register and no interface is driven');
@@ -175,6 +190,19 @@ function wireGuardKeyOf({ wireguard }: Config, directory: DataDir): string {
   if (wireguard.private_key !== undefined) return wireguard.private_key;
   ensureWireGuardKey(directory.wireGuardKeyFile);
   return directory.wireGuardKeyFile;
+}
+
+/** In memory while Nym is spoken, and nowhere otherwise. */
+function nymKeysOf({ nym }: Config, directory: DataDir): NymKeys | undefined {
+  if (nym.listen === undefined) return undefined;
+  const read = (kind: NymKeyKind, given: string | undefined, own: string) => {
+    if (given === undefined) ensureNymKey(own, kind);
+    return readNymKey(given ?? own, kind);
+  };
+  return {
+    lpSecret: read('lp', nym.lp_key, directory.nymLpKeyFile),
+    kemSeed: read('kem', nym.kem_key, directory.nymKemKeyFile),
+  };
 }
 
 /** What changes without a restart: the allow-list of exits and the log level. */

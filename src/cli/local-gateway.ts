@@ -9,23 +9,34 @@ import { parseSocketAddress, type SocketAddress } from '../ops/config/index.ts';
 import { OperatorError } from '../ops/operator-error.ts';
 import { UsageError } from './exit.ts';
 import { GatewayProcess, type LogLine } from './gateway-process.ts';
-import type { ProtocolVersion } from './protocol-option.ts';
+import type { AnyProtocol } from './protocol-option.ts';
 
 const READY_TIMEOUT_MS = 10_000;
 
 /** What --set may not change: the network could not be built, or its log not be read. */
-const OWN_KEYS = ['gateway.listen', 'gateway.identity', 'admin.listen', 'forward.allow', 'log.level', 'log.format'];
+const OWN_KEYS = [
+  ...['gateway.listen', 'gateway.identity', 'admin.listen', 'nym.listen', 'nym.announced_port'],
+  ...['forward.allow', 'log.level', 'log.format'],
+];
 
 /** Its own with --protocol 1 only: without it, a network may serve LP1 to other clients. LP1 cannot carry a token. */
 const LP1_KEYS = { 'gateway.min_protocol_version': '1', 'credentials.kind': 'none' } as const;
+/** Nobody can make a zk-nym here. */
+const NYM_KEYS = { 'nym.credentials': 'mock' } as const;
+
+const ADDED: Readonly<Record<AnyProtocol, string>> = {
+  1: '[credentials]\nkind = "none"',
+  2: '',
+  nym: '[nym]\nlisten = "127.0.0.1:0"\ncredentials = "mock"',
+};
 
 /** Defaults of a local network; whatever else --set says wins over them. All clients have one address, hence its limits. */
-const configOf = (protocol: ProtocolVersion) => `
+const configOf = (protocol: AnyProtocol) => `
 [gateway]
 listen = "127.0.0.1:0"
 shards = 1
-min_protocol_version = ${protocol}
-${protocol === 1 ? '[credentials]\nkind = "none"' : ''}
+min_protocol_version = ${protocol === 1 ? 1 : 2}
+${ADDED[protocol]}
 [admin]
 listen = "127.0.0.1:0"
 [[limits.listed]]
@@ -41,24 +52,27 @@ export interface LocalGateway {
   readonly process: GatewayProcess;
   readonly dataDir: string;
   readonly configFile: string;
-  readonly protocol: ProtocolVersion;
+  readonly protocol: AnyProtocol;
 }
 
 /** What a gateway says of itself when it is ready. */
 export interface ReadyGateway {
   readonly listen: string;
   readonly admin: string;
+  /** With --protocol nym: where its clients connect. */
+  readonly nym?: string;
   /** Base58. */
   readonly identity: string;
 }
 
 /** Throws UsageError. */
-export function checkSet(set: readonly string[], protocol: ProtocolVersion): void {
-  for (const text of set) {
+export function checkSet(overrides: readonly string[], protocol: AnyProtocol): void {
+  for (const text of overrides) {
     const key = text.split('=', 1)[0]?.trim() ?? '';
-    const [, value] = Object.entries(LP1_KEYS).find(([own]) => own === key) ?? [];
-    if (value !== undefined && protocol === 1) {
-      throw new UsageError(`--protocol 1 sets ${key} to ${value}`, 'leave one of them out');
+    const set = protocol === 1 ? LP1_KEYS : protocol === 'nym' ? NYM_KEYS : {};
+    const [, value] = Object.entries(set).find(([own]) => own === key) ?? [];
+    if (value !== undefined) {
+      throw new UsageError(`--protocol ${protocol} sets ${key} to ${value}`, 'leave one of them out');
     }
     if (!OWN_KEYS.includes(key)) continue;
     throw new UsageError(`localnet sets ${key} itself`, 'leave it out, or run the gateways with "lewes gateway"');
@@ -92,12 +106,20 @@ export async function readyOf(gateway: LocalGateway, signal: AbortSignal): Promi
   }
   // An answer also shows that its signal handlers are there.
   await isReady(gateway.name, admin, signal);
-  return { listen: address, admin, identity };
+  const nym = nymListenOf(line);
+  if (gateway.protocol !== 'nym') return { listen: address, admin, identity };
+  if (nym === undefined) throw new Error(`assertion: the ready line of the ${gateway.name} has nym.listen`);
+  return { listen: address, admin, identity, nym };
+}
+
+function nymListenOf({ nym }: LogLine): string | undefined {
+  if (typeof nym !== 'object' || nym === null || !('listen' in nym)) return undefined;
+  return typeof nym.listen === 'string' ? nym.listen : undefined;
 }
 
 /** Lets clients of the gateway reach the other one. */
 export async function allow(gateway: LocalGateway, other: ReadyGateway, signal: AbortSignal): Promise<void> {
-  const { host, port } = addressOf(other.listen);
+  const { host, port } = addressOf(other.nym ?? other.listen);
   const exit = `[[forward.allow]]\nidentity = "${other.identity}"\naddress = "${host}"\nport = ${port}\n`;
   writeFileSync(gateway.configFile, `${configOf(gateway.protocol)}${exit}`);
   const told = gateway.process.line(isReload, signal);

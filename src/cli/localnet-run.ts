@@ -5,6 +5,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { NYM_ANNOUNCEMENT_PATH } from '../client/index.ts';
 import { loadProvider } from '../lp/crypto/load.ts';
 import { parseKey } from '../ops/base58.ts';
 import { OperatorError } from '../ops/operator-error.ts';
@@ -12,8 +13,10 @@ import { EXIT, type ExitCode, tellError } from './exit.ts';
 import { HopWalk, type WalkRegistration } from './hop-walk.ts';
 import { onInterrupt } from './interrupt.ts';
 import { allow, checkSet, type LocalGateway, type ReadyGateway, readyOf, startLocalGateway } from './local-gateway.ts';
+import type { NymHopPlan } from './nym-probe-plan.ts';
+import { NymWalk, type ShownNymNode, type ShownNymRegistration } from './nym-walk.ts';
 import { createProgress, formatMs, printJson, printLine } from './output.ts';
-import { type ProtocolVersion, protocolOf } from './protocol-option.ts';
+import { type AnyProtocol, anyProtocolOf, type ProtocolVersion } from './protocol-option.ts';
 import { failureLines, StepLog, type StepResult, stepTable } from './step-log.ts';
 import { walletOf } from './token-options.ts';
 import { wgQuickFiles, wgQuickPaths, writeWgQuick } from './wg-quick.ts';
@@ -39,7 +42,9 @@ interface LocalnetReport {
   readonly ok: boolean;
   readonly entry: ShownGateway;
   readonly exit: ShownGateway;
-  readonly registrations: Readonly<Record<string, WalkRegistration>>;
+  readonly registrations: Readonly<Record<string, WalkRegistration | ShownNymRegistration>>;
+  /** With --protocol nym: what the gateways announce. */
+  readonly nodes?: Readonly<Record<string, ShownNymNode>>;
   readonly steps: readonly StepResult[];
   /** The files of --wireguard; with --keep only. */
   readonly wgQuick?: readonly string[];
@@ -50,13 +55,13 @@ interface LocalnetReport {
 
 interface Network {
   readonly log: StepLog;
-  readonly protocol: ProtocolVersion;
+  readonly protocol: AnyProtocol;
   readonly gateways: readonly [exit: LocalGateway, entry: LocalGateway];
   readonly signal: AbortSignal;
 }
 
 export async function localnet(flags: LocalnetFlags): Promise<ExitCode> {
-  const protocol = protocolOf(flags.protocol);
+  const protocol = anyProtocolOf(flags.protocol);
   const { set } = flags;
   checkSet(set, protocol);
   using interruption = onInterrupt();
@@ -87,7 +92,10 @@ async function run(network: Network, { keep, json, wireguard }: LocalnetFlags): 
   const { log, gateways, protocol } = network;
   const ready = await connectGateways(network);
   const wgQuick = wireguard === true ? wgQuickPaths(join(dirname(network.gateways[0].dataDir), 'lewes.conf'), 2) : [];
-  const registrations = await walkThrough(network, ready, wgQuick);
+  const { registrations, nodes } =
+    protocol === 'nym'
+      ? await walkNym(network, ready, wgQuick)
+      : { registrations: await walkThrough(network, protocol, ready, wgQuick), nodes: undefined };
   const [exit, entry] = gateways;
   const stays = keep === true && log.ok;
   if (!stays) await Promise.all(gateways.map((each) => log.run(each.name, 'stop', () => each.process.stop())));
@@ -96,6 +104,7 @@ async function run(network: Network, { keep, json, wireguard }: LocalnetFlags): 
     entry: { ...ready.entry, pid: entry.process.pid ?? 0, dataDir: entry.dataDir },
     exit: { ...ready.exit, pid: exit.process.pid ?? 0, dataDir: exit.dataDir },
     registrations,
+    ...(nodes !== undefined && { nodes }),
     steps: log.steps,
     ...(stays && wgQuick.length > 0 && { wgQuick }),
     ...(stays && { probe: probeLine(ready, protocol) }),
@@ -124,7 +133,12 @@ async function connectGateways({ log, gateways, signal }: Network): Promise<Read
 }
 
 /** `paths`: of the wg-quick files, empty for none. */
-async function walkThrough({ log, signal, protocol }: Network, { entry, exit }: Ready, paths: readonly string[]) {
+async function walkThrough(
+  { log, signal }: Network,
+  protocol: ProtocolVersion,
+  { entry, exit }: Ready,
+  paths: readonly string[],
+): Promise<LocalnetReport['registrations']> {
   const crypto = await loadProvider('auto');
   const wallet = walletOf({}, signal);
   const walk = new HopWalk({ crypto, log, wallet, timeoutMs: WALK_TIMEOUT_MS, signal });
@@ -143,6 +157,31 @@ async function walkThrough({ log, signal, protocol }: Network, { entry, exit }: 
     await walk.finish({ release: false });
   }
   return walk.registrations;
+}
+
+/** Likewise by Nym's protocol: announced, verified, paid with credentials that are worth nothing. */
+async function walkNym({ log, signal }: Network, { entry, exit }: Ready, paths: readonly string[]) {
+  const crypto = await loadProvider('auto');
+  const walk = new NymWalk({ crypto, log, timeoutMs: WALK_TIMEOUT_MS, signal });
+  try {
+    const [via, target] = [nymPlanOf('entry', entry), nymPlanOf('exit', exit)];
+    await walk.visit({ target, via, extent: 'finalise', mockCredential: true });
+    const tunnels = walk.tunnels();
+    if (paths.length > 0 && tunnels.length === paths.length) writeWgQuick(wgQuickFiles(tunnels, paths));
+  } finally {
+    walk.finish();
+  }
+  return { registrations: walk.registrations, nodes: walk.nodes };
+}
+
+function nymPlanOf(hop: 'entry' | 'exit', ready: ReadyGateway): NymHopPlan {
+  const { nym: address = '', identity } = ready;
+  const data = { kind: 'announced', from: [announcementOf(ready)] } as const;
+  return { hop, address, identity: identityOf(identity), data, credentialFile: undefined };
+}
+
+function announcementOf({ admin }: ReadyGateway): string {
+  return `http://${admin}${NYM_ANNOUNCEMENT_PATH}`;
 }
 
 function identityOf(text: string): Uint8Array {
@@ -167,15 +206,20 @@ function interrupted(): OperatorError {
   return new OperatorError('ERR_INTERRUPTED', 'interrupted', 'everything that was started has been stopped');
 }
 
-function probeLine({ entry, exit }: Ready, protocol: ProtocolVersion): string {
+function probeLine({ entry, exit }: Ready, protocol: AnyProtocol): string {
+  if (protocol === 'nym') {
+    const at = `${exit.nym} --identity ${exit.identity} --announcement ${announcementOf(exit)}`;
+    const by = `--via ${entry.nym}/${entry.identity} --via-announcement ${announcementOf(entry)}`;
+    return `lewes probe ${at} ${by} --register --mock-credential --protocol nym`;
+  }
   const via = `${entry.listen}/${entry.identity}`;
   const version = protocol === 2 ? '' : ` --protocol ${protocol}`;
   return `lewes probe ${exit.listen} --identity ${exit.identity} --via ${via} --register --rekey${version}`;
 }
 
 function printReport({ ok, entry, exit, registrations, steps, probe, wgQuick = [], totalMs }: LocalnetReport): void {
-  for (const [name, { listen, admin, identity }] of Object.entries({ entry, exit })) {
-    printLine(`${name.padEnd(5)}  ${listen}  ${identity}  http://${admin}`);
+  for (const [name, { listen, nym, admin, identity }] of Object.entries({ entry, exit })) {
+    printLine(`${name.padEnd(5)}  ${nym ?? listen}  ${identity}  http://${admin}`);
   }
   printLine(`\n${stepTable(steps)}\n`);
   for (const [hop, { ipv4, ipv6, endpoints }] of Object.entries(registrations)) {

@@ -5,26 +5,10 @@ import { type GatewayOptions, type Hop, type KemName, LewesError } from '../clie
 import type { CryptoProvider } from '../lp/crypto/provider.ts';
 import { parseKey } from '../ops/base58.ts';
 import { UsageError } from './exit.ts';
+import { type NymProbeFlags, type ProbeFlags, refuseNymFlags } from './probe-flags.ts';
+import { timeoutOf } from './probe-timeout.ts';
 import { type ProtocolVersion, protocolOf } from './protocol-option.ts';
 import { wgQuickPaths } from './wg-quick.ts';
-
-export interface ProbeFlags {
-  readonly identity?: string;
-  readonly via?: string;
-  readonly register?: boolean;
-  readonly rekey?: boolean;
-  readonly protocol: string;
-  readonly viaProtocol?: string;
-  readonly keepConnections?: boolean;
-  readonly timeout: string;
-  readonly kem: readonly string[];
-  readonly kemKeyHash: readonly string[];
-  readonly json?: boolean;
-  readonly tokenFile?: string;
-  readonly issuer?: string;
-  readonly accessKeyFile?: string;
-  readonly wgQuick?: string;
-}
 
 export interface GatewayPlan extends GatewayOptions {
   readonly address: string;
@@ -43,9 +27,9 @@ export interface ProbePlan {
 }
 
 const KEM_NAMES: readonly KemName[] = ['x-wing', 'ml-kem-768'];
-const MAX_TIMEOUT_S = 3_600;
 
-export function planProbe(address: string, flags: ProbeFlags, crypto: CryptoProvider): ProbePlan {
+export function planProbe(address: string, flags: ProbeFlags & NymProbeFlags, crypto: CryptoProvider): ProbePlan {
+  refuseNymFlags(flags);
   const protocol = protocolOf(flags.protocol);
   const viaProtocol = viaProtocolOf(flags, protocol);
   checkKemFlags(flags, protocol, viaProtocol);
@@ -158,13 +142,4 @@ function kemOf(names: readonly string[]): readonly KemName[] | undefined {
   if (suites.length === names.length) return [...new Set(suites)];
   const wrong = names[known.indexOf(undefined)];
   throw new UsageError(`there is no KEM suite ${JSON.stringify(wrong)}`, `give one of ${KEM_NAMES.join(', ')}`);
-}
-
-function timeoutOf(text: string): number {
-  const seconds = /^\d+(?:\.\d+)?$/.test(text) ? Number(text) : Number.NaN;
-  if (seconds > 0 && seconds <= MAX_TIMEOUT_S) return Math.max(1, Math.round(seconds * 1_000));
-  throw new UsageError(
-    `--timeout ${JSON.stringify(text)} is no number of seconds`,
-    `give more than 0 and at most ${MAX_TIMEOUT_S}`,
-  );
 }

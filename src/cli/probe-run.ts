@@ -8,7 +8,8 @@ import { EXIT, type ExitCode } from './exit.ts';
 import { type HopTasks, HopWalk, type WalkRegistration } from './hop-walk.ts';
 import { onInterrupt } from './interrupt.ts';
 import { createProgress, formatMs, printJson, printLine } from './output.ts';
-import { type GatewayPlan, type ProbeFlags, type ProbePlan, planProbe } from './probe-plan.ts';
+import type { NymProbeFlags, ProbeFlags } from './probe-flags.ts';
+import { type GatewayPlan, type ProbePlan, planProbe } from './probe-plan.ts';
 import { failureLines, StepLog, type StepResult, stepTable } from './step-log.ts';
 import { walletOf } from './token-options.ts';
 import { wgQuickFiles, writeWgQuick } from './wg-quick.ts';
@@ -30,7 +31,7 @@ interface ProbeReport {
   readonly totalMs: number;
 }
 
-export async function probe(address: string, flags: ProbeFlags): Promise<ExitCode> {
+export async function probe(address: string, flags: ProbeFlags & NymProbeFlags): Promise<ExitCode> {
   using interruption = onInterrupt();
   const crypto = await loadProvider('auto');
   const plan = planProbe(address, flags, crypto);

@@ -4,7 +4,7 @@
  */
 import type { Command } from 'commander';
 import { action } from './exit.ts';
-import type { ProbeFlags } from './probe-plan.ts';
+import type { NymProbeFlags, ProbeFlags } from './probe-flags.ts';
 import { PROTOCOL_DEFAULT, PROTOCOL_FLAG } from './protocol-option.ts';
 
 const EXAMPLE = `
@@ -13,13 +13,17 @@ the entry first where --via is given (an exit is reached without a connect of it
 and no release.
 Where a gateway asks for a token, one is spent for each probe; a gateway on this machine that issues its own needs no
 option. LP1 cannot carry a token, so there a gateway with a price registers nobody.
+With --protocol nym the steps are announcement, connect, kkt (the KEM key), psq (the key agreement) and initial, which costs
+nothing and tells whether the node would register; only --register with a credential goes on to finalise. The announcement
+is fetched from port 8080 (or 443, 80) of the address and verified by --identity.
 With --via, --wg-quick NAME.conf writes NAME-entry.conf and NAME-exit.conf: bring them up in this order.
 Exit code: 0 if all worked, 1 if one failed, 2 for wrong use.
 
 Example:
   $ lewes probe 203.0.113.7:41264 --identity GhL8CN9Pjvx1Xr3SVbCfQmHMKtqJmdUDJNvcfY9Wi1pW --register --rekey
   $ lewes probe 203.0.113.7:41264 --identity KEY --via '[2001:db8::1]:41264/ENTRYKEY' --json
-  $ lewes probe 203.0.113.7:41264 --identity KEY --protocol 1`;
+  $ lewes probe 203.0.113.7:41264 --identity KEY --protocol 1
+  $ lewes probe 203.0.113.7:41264 --identity KEY --via 198.51.100.3:41264/ENTRYKEY --protocol nym`;
 
 const repeated = (value: string, earlier: readonly string[]): readonly string[] => [...earlier, value];
 
@@ -48,13 +52,27 @@ export function register(program: Command): void {
       repeated,
       [],
     )
-    .option(PROTOCOL_FLAG, 'version of the protocol, 1 or 2', PROTOCOL_DEFAULT)
+    .option(PROTOCOL_FLAG, 'version of the protocol: 1, 2, or nym for nodes of the Nym network', PROTOCOL_DEFAULT)
     .option('--via-protocol <version>', 'version to speak with the entry (default: as --protocol)')
     .option('--keep-connections', 'LP1 only: several packets per connection, which older gateways do not take')
+    .option('--announcement <url|file>', 'nym: the announcement of the node (default: from its HTTP port)')
+    .option('--lp-key <key>', 'nym: its LP key, instead of an announcement')
+    .option('--kem-digest <hex>', 'nym: the digest of its ML-KEM-768 key, instead of an announcement')
+    .option('--via-announcement <url|file>', 'nym: likewise of the entry')
+    .option('--via-lp-key <key>', 'nym: likewise of the entry')
+    .option('--via-kem-digest <hex>', 'nym: likewise of the entry')
+    .option('--handshake-only', 'nym: stop before Initial')
+    .option('--credential-file <file>', 'nym, with --register: spend the zk-nym in this file')
+    .option('--via-credential-file <file>', 'nym, with --register: spend the zk-nym in this file at the entry')
+    .option('--mock-credential', 'nym, with --register: a credential that is worth nothing, for nodes that check none')
     .option('--json', 'print JSON')
     .addHelpText('after', EXAMPLE)
     .action(
-      action(async (target: string, flags: ProbeFlags) => {
+      action(async (target: string, flags: ProbeFlags & NymProbeFlags) => {
+        if (flags.protocol === 'nym') {
+          const { probeNym } = await import('./nym-probe-run.ts');
+          return probeNym(target, flags);
+        }
         const { probe } = await import('./probe-run.ts');
         return probe(target, flags);
       }),

@@ -7,7 +7,10 @@
 export type Hop = 'direct' | 'entry' | 'exit';
 
 /** What was being done. `key` is the transfer of the KEM key, which only a first contact needs. */
-export type Step = 'connect' | 'key' | 'handshake' | 'registration' | 'forward' | 'rekey' | 'request';
+export type Step = 'connect' | 'key' | 'handshake' | 'registration' | 'forward' | 'rekey' | 'request' | NymStep;
+
+/** Steps that only Nym's protocol has. */
+export type NymStep = 'announcement' | 'kkt' | 'psq' | 'initial' | 'credential' | 'finalise';
 
 export type LewesErrorCode =
   /** An option or argument is wrong; nothing was sent. */
@@ -48,6 +51,12 @@ export type LewesErrorCode =
   | 'malformed_answer'
   /** The gateway put the rekeying off, the last one is too recent, or the version has no ML-KEM exchange (`reason`). */
   | 'rekey_refused'
+  /** Nym: what a node announces is not there, not signed, or of no use; `reason` says which. Nothing was dialled. */
+  | 'announcement'
+  /** Nym: the address is private or local, and that was not allowed. */
+  | 'address'
+  /** Nym: a credential was sent, and nobody said what became of it; it may be spent. Register again with the same keys. */
+  | 'outcome_unknown'
   /** A mistake of this library; the `cause` is worth a report. */
   | 'internal';
 

@@ -14,6 +14,8 @@ export const MAX_DIRECTORY_BYTES = 65_536;
 /** Rotation needs three; what is behind them is not looked at. */
 const MAX_DIRECTORY_KEYS = 32;
 const MAX_URI_LENGTH = 2_048;
+/** Groups of four letters, the last of at least two, since one alone is no byte. */
+const BASE64URL = /^(?:[\w-]{4})*(?:[\w-]{4}|[\w-]{3}=?|[\w-]{2}(?:==)?)$/;
 /** 2048-bit keys have 342 bytes. */
 const MAX_KEY_TEXT_LENGTH = 1_024;
 
@@ -65,7 +67,7 @@ function keyOf(item: unknown): DirectoryKey | 'other type' | 'malformed' {
   if (fields['token-type'] !== TOKEN_TYPE) return 'other type';
   const text = fields['token-key'];
   const notBefore = fields['not-before'];
-  if (typeof text !== 'string' || text.length > MAX_KEY_TEXT_LENGTH || !/^[\w-]+={0,2}$/.test(text)) return 'malformed';
+  if (typeof text !== 'string' || text.length > MAX_KEY_TEXT_LENGTH || !BASE64URL.test(text)) return 'malformed';
   const spki = Uint8Array.from(Buffer.from(text, 'base64url'));
   if (notBefore === undefined) return { spki };
   return typeof notBefore === 'number' && Number.isFinite(notBefore) ? { spki, notBefore } : 'malformed';

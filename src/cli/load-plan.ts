@@ -1,129 +1,77 @@
-/** What the user asked `lewes load` for, checked as a whole before anything is sent. Throws UsageError. */
-import { availableParallelism } from 'node:os';
-import { type LoadPlan, type LoadTarget, MAX_SOURCES, type Mix, OPERATIONS } from '../load/plan.ts';
-import type { LoadPlanFacts, LoopPlan, OperationName, Scenario } from '../load/result.ts';
+/** What the user asked `lewes load` for in LP1 or LP2, checked as a whole before anything is sent. Throws UsageError. */
+import { LEWES_OPERATIONS, type LewesPlan, type LoadTarget, type Mix } from '../load/plan.ts';
+import type { LoopPlan, OperationName } from '../load/result.ts';
 import { REKEY_INTERVAL_MS } from '../load/scenarios/rekey.ts';
 import { traitsOf } from '../lp/client-handshake.ts';
 import type { CryptoProvider } from '../lp/crypto/provider.ts';
 import { FRAME_HEADER_LENGTH, KIND, MAX_FRAME_BODY_LENGTH } from '../lp/wire/application-frame.ts';
 import { encodeBase58, parseKey } from '../ops/base58.ts';
-import { formatSocketAddress, parseSocketAddress, rangeOf } from '../ops/config/addresses.ts';
+import { formatSocketAddress, parseSocketAddress } from '../ops/config/addresses.ts';
 import { UsageError } from './exit.ts';
+import { checkOwner, integerOf, type LoadFlags, scenarioOf, shapeOf, sourcesOf } from './load-shape.ts';
 import { type ProtocolVersion, protocolOf } from './protocol-option.ts';
 
-export interface LoadFlags {
-  readonly identity?: string;
-  readonly via?: string;
-  readonly scenario: string;
-  readonly mix?: string;
-  readonly rate?: string;
-  readonly arrivals: string;
-  readonly clients?: string;
-  readonly think: string;
-  readonly ramp: string;
-  readonly warmUp: string;
-  readonly duration: string;
-  readonly sources: string;
-  readonly threads?: string;
-  readonly size: string;
-  readonly sessions?: string;
-  readonly timeout: string;
-  readonly maxInFlight: string;
-  readonly maxErrorShare: string;
-  readonly protocol: string;
-  readonly keepConnections?: boolean;
-  readonly tokenFile?: string;
-  readonly issuer?: string;
-  readonly accessKeyFile?: string;
-  readonly html?: string;
-  readonly iOwnThisNode?: boolean;
-  readonly json?: boolean;
-}
-
 export interface LoadTask {
-  readonly plan: LoadPlan;
+  readonly plan: LewesPlan;
   readonly maxErrorShare: number;
 }
 
-const SCENARIOS: readonly Scenario[] = [...OPERATIONS, 'mixed'];
-/** Fewer than the handshakes that a gateway admits at once from one address. */
-const DEFAULT_CLIENTS = 16;
 const DEFAULT_SESSIONS = 16;
 /** Sessions that are to be free when a rekeying comes by chance. */
 const REKEY_RESERVE = 1.3;
-const DAY_S = 86_400;
-/** A latency beyond it would not fit the histogram. */
-const MAX_TIMEOUT_S = 300;
+
+const NYM_ONLY: Readonly<Record<string, keyof LoadFlags>> = {
+  '--announcement': 'announcement',
+  '--lp-key': 'lpKey',
+  '--kem-digest': 'kemDigest',
+  '--pipelined': 'pipelined',
+};
 
 export function planLoad(address: string, flags: LoadFlags, crypto: CryptoProvider): LoadTask {
   const protocol = protocolOf(flags.protocol);
-  const mix = mixOf(flags);
+  refuseNymFlags(flags);
+  const { scenario, mix } = scenarioOf(flags, LEWES_OPERATIONS, 'handshake=5,echo=80,rekey=10,register=5');
   const target = targetOf(address, flags.identity, 'load', crypto);
   const via = flags.via === undefined ? undefined : viaOf(flags.via, crypto);
   checkVia(mix, flags);
   checkVersion(mix, protocol, flags);
   checkTokens(mix, protocol, flags);
-  checkOwner(via === undefined ? [target] : [target, via], flags.iOwnThisNode === true);
-  const loop = loopOf(flags);
-  const threads = flags.threads === undefined ? Math.max(1, availableParallelism() - 1) : undefined;
-  const facts: LoadPlanFacts = {
-    target: formatSocketAddress(target),
-    identity: encodeBase58(target.identity),
-    ...(via !== undefined && { via: `${formatSocketAddress(via)}/${encodeBase58(via.identity)}` }),
-    protocol: String(protocol),
-    scenario: scenarioOf(flags.scenario),
-    loop,
-    rampSeconds: numberOf(flags.ramp, '--ramp', 0, DAY_S),
-    warmUpSeconds: numberOf(flags.warmUp, '--warm-up', 0, DAY_S),
-    durationSeconds: numberOf(flags.duration, '--duration', 1, DAY_S),
-    sources: sourcesOf(flags, mix, target, via),
-    threads: threads ?? integerOf(flags.threads ?? '', '--threads', 1, 256),
-    payloadBytes: integerOf(flags.size, '--size', 0, MAX_FRAME_BODY_LENGTH - FRAME_HEADER_LENGTH),
-  };
-  const plan: LoadPlan = {
-    facts,
+  checkOwner(via === undefined ? [target] : [target, via], 'gateway', flags);
+  const { facts, timeoutMs, maxInFlight, maxErrorShare } = shapeOf(flags);
+  const plan: LewesPlan = {
+    facts: {
+      target: formatSocketAddress(target),
+      identity: encodeBase58(target.identity),
+      ...(via !== undefined && { via: `${formatSocketAddress(via)}/${encodeBase58(via.identity)}` }),
+      protocol: String(protocol),
+      scenario,
+      ...facts,
+      sources: sourcesOf(flags, dialledIn(mix, target, via)),
+      payloadBytes: integerOf(flags.size, '--size', 0, MAX_FRAME_BODY_LENGTH - FRAME_HEADER_LENGTH),
+    },
     target,
     ...(via !== undefined && { via }),
     protocol,
     keepConnections: flags.keepConnections === true,
     mix,
-    sessions: sessionsOf(flags, mix, loop),
-    timeoutMs: numberOf(flags.timeout, '--timeout', 0.05, MAX_TIMEOUT_S) * 1_000,
-    maxInFlight: integerOf(flags.maxInFlight, '--max-in-flight', 1, 1_000_000),
+    sessions: sessionsOf(flags, mix, facts.loop),
+    timeoutMs,
+    maxInFlight,
   };
-  return { plan, maxErrorShare: numberOf(flags.maxErrorShare, '--max-error-share', 0, 1) };
+  return { plan, maxErrorShare };
 }
 
-function scenarioOf(text: string): Scenario {
-  const known = SCENARIOS.find((name) => name === text);
-  if (known !== undefined) return known;
-  throw new UsageError(`there is no scenario ${JSON.stringify(text)}`, `give one of ${SCENARIOS.join(', ')}`);
+function refuseNymFlags(flags: LoadFlags): void {
+  for (const [name, key] of Object.entries(NYM_ONLY)) {
+    if (flags[key] !== undefined)
+      throw new UsageError(`${name} is for --protocol nym`, 'give that as well, or leave it out');
+  }
 }
 
-function mixOf({ scenario: text, mix }: LoadFlags): Mix {
-  const scenario = scenarioOf(text);
-  if (scenario !== 'mixed') {
-    if (mix !== undefined) throw new UsageError('--mix is for --scenario mixed', 'leave one of them out');
-    return { [scenario]: 1 };
-  }
-  if (mix === undefined) {
-    throw new UsageError('the scenario mixed needs weights', 'give --mix handshake=5,echo=80,rekey=10,register=5');
-  }
-  const weights: Partial<Record<OperationName, number>> = {};
-  for (const part of mix.split(',')) {
-    const [name = '', weight = ''] = part.split('=');
-    const operation = OPERATIONS.find((known) => known === name);
-    if (operation === undefined) {
-      throw new UsageError(
-        `--mix has no operation ${JSON.stringify(name)}`,
-        `write NAME=WEIGHT,… of ${OPERATIONS.join(', ')}`,
-      );
-    }
-    if (weights[operation] !== undefined) throw new UsageError(`--mix has ${name} twice`, 'give each operation once');
-    weights[operation] = numberOf(weight, `--mix ${name}`, 0, 1e6);
-  }
-  if (Object.values(weights).some((weight) => weight > 0)) return weights;
-  throw new UsageError('--mix has no weight above 0', 'give --mix handshake=5,echo=80,rekey=10,register=5');
+/** Forwards reach the exit through the entry alone. */
+function dialledIn(mix: Mix, target: LoadTarget, via: LoadTarget | undefined): readonly LoadTarget[] {
+  const forwardsOnly = Object.keys(mix).length === 1 && has(mix, 'forward');
+  return [...(forwardsOnly ? [] : [target]), ...(via === undefined ? [] : [via])];
 }
 
 function has(mix: Mix, name: OperationName): boolean {
@@ -166,40 +114,6 @@ function checkTokens(mix: Mix, protocol: ProtocolVersion, { tokenFile, issuer, a
       );
     }
   }
-}
-
-function checkOwner(targets: readonly LoadTarget[], owned: boolean): void {
-  const foreign = targets.find(({ host }) => rangeOf(host) !== 'loopback');
-  if (foreign === undefined || owned) return;
-  throw new UsageError(
-    `${formatSocketAddress(foreign)} is not on this machine, and a load test of somebody else's gateway is an attack`,
-    'if the node is your own, say so with --i-own-this-node',
-  );
-}
-
-function sourcesOf(flags: LoadFlags, mix: Mix, target: LoadTarget, via: LoadTarget | undefined): number {
-  const sources = integerOf(flags.sources, '--sources', 1, MAX_SOURCES);
-  const forwardsOnly = Object.keys(mix).length === 1 && has(mix, 'forward');
-  const dialled = [...(forwardsOnly ? [] : [target]), ...(via === undefined ? [] : [via])];
-  if (sources === 1 || dialled.every(({ host }) => host.startsWith('127.'))) return sources;
-  throw new UsageError(
-    '--sources is for targets on 127.0.0.0/8: only there has this machine so many addresses',
-    'leave it out, and raise limits.handshakes_per_address of the gateway, or list this machine in its limits.listed',
-  );
-}
-
-function loopOf({ rate, clients, think, arrivals }: LoadFlags): LoopPlan {
-  if (rate === undefined) {
-    const count = clients === undefined ? DEFAULT_CLIENTS : integerOf(clients, '--clients', 1, 100_000);
-    return { kind: 'closed', clients: count, thinkMs: numberOf(think, '--think', 0, 3_600_000) };
-  }
-  if (clients !== undefined) {
-    throw new UsageError('--rate is an open loop, --clients a closed one', 'leave one of them out');
-  }
-  if (arrivals !== 'poisson' && arrivals !== 'fixed') {
-    throw new UsageError(`there are no arrivals ${JSON.stringify(arrivals)}`, 'give poisson or fixed');
-  }
-  return { kind: 'open', arrivals, rate: numberOf(rate, '--rate', 0.001, 1e6) };
 }
 
 /** A session can be rekeyed once in REKEY_INTERVAL_MS: fewer than that many would be a load of refusals. */
@@ -253,16 +167,4 @@ function targetOf(address: string, key: string | undefined, what: string, crypto
     );
   }
   return { ...parsed.value, identity: identity.key };
-}
-
-function numberOf(text: string, option: string, min: number, max: number): number {
-  const value = /^\d+(?:\.\d+)?(?:e\d)?$/.test(text) ? Number(text) : Number.NaN;
-  if (value >= min && value <= max) return value;
-  throw new UsageError(`${option} ${JSON.stringify(text)} is no number from ${min} to ${max}`, 'correct it');
-}
-
-function integerOf(text: string, option: string, min: number, max: number): number {
-  const value = /^\d+$/.test(text) ? Number(text) : Number.NaN;
-  if (value >= min && value <= max) return value;
-  throw new UsageError(`${option} ${JSON.stringify(text)} is no whole number from ${min} to ${max}`, 'correct it');
 }

@@ -12,15 +12,19 @@ import { loadProvider } from '../lp/crypto/load.ts';
 import { OperatorError, reasonOf } from '../ops/operator-error.ts';
 import { EXIT, type ExitCode } from './exit.ts';
 import { onInterrupt } from './interrupt.ts';
-import { type LoadFlags, planLoad } from './load-plan.ts';
+import { planNymLoad } from './load-nym-plan.ts';
+import { planLoad } from './load-plan.ts';
+import type { LoadFlags } from './load-shape.ts';
 import { printJson, printLine } from './output.ts';
 import { walletOf } from './token-options.ts';
 
 export async function load(address: string, flags: LoadFlags): Promise<ExitCode> {
   using interruption = onInterrupt();
-  const { plan, maxErrorShare } = planLoad(address, flags, await loadProvider('auto'));
-  if (flags.html !== undefined) checkWritable(flags.html);
   const { signal } = interruption;
+  const crypto = await loadProvider('auto');
+  const { plan, maxErrorShare } =
+    flags.protocol === 'nym' ? await planNymLoad(address, flags, { crypto, signal }) : planLoad(address, flags, crypto);
+  if (flags.html !== undefined) checkWritable(flags.html);
   const tokenSource = plan.mix.register ? walletOf(flags, signal)(plan.facts.target) : undefined;
   const shown = flags.json !== true && process.stderr.isTTY === true;
   const display = shown ? createLiveDisplay(process.stderr, plan.facts) : undefined;

@@ -1,10 +1,10 @@
 /**
- * `lewes load`: how much does a gateway take, and how fast is it then? Only the command's face is here; load-plan.ts checks
- * what was asked for, load-run.ts does the work.
+ * `lewes load`: how much does a gateway take, and how fast is it then? Only the command's face is here; load-plan.ts and
+ * load-nym-plan.ts check what was asked for, load-run.ts does the work.
  */
 import type { Command } from 'commander';
 import { action } from './exit.ts';
-import type { LoadFlags } from './load-plan.ts';
+import type { LoadFlags } from './load-shape.ts';
 import { PROTOCOL_DEFAULT, PROTOCOL_FLAG } from './protocol-option.ts';
 
 const EXAMPLE = `
@@ -23,6 +23,15 @@ others get Busy. So from one address a load of handshakes measures that limit. -
 Sessions for echo, rekey and forward take a handshake each before the run begins. An exit sees the entry as one address.
 A session can be rekeyed once in 10 s, so R rekeyings per second take 10 R sessions, and a client does one in 10 s.
 
+With --protocol nym the target is a nym-node, or the nym listener of a gateway, of your own. Scenarios: handshake (connect,
+KKT, PSQ, close), initial (a handshake, then Initial with fresh keys, to which the node answers that it wants a credential;
+register is the same), mixed. No credential is ever sent. The node is named as for "lewes probe": by --identity, with which its
+announcement is verified (from --announcement, or from port 8080, 443 or 80 of the address), or by --lp-key and --kem-digest.
+A nym-node gives no reasons, so errors are named by the step: KKT_CLOSED, PSQ_CLOSED, INITIAL_REFUSED. With --pipelined both
+messages of a handshake leave at once, which saves a round trip; a node that cannot take it closes. For each Initial a nym-node
+sets a pair of addresses aside for an hour, of some 65,000; a gateway for registration.quote_hold, and 16 at once per source
+address (limits.quotes_per_address).
+
 Exit code: 0; 1 if nothing was completed or more than --max-error-share failed; 2 for wrong use. SIGINT ends a run early,
 with its report.
 
@@ -31,7 +40,8 @@ Example:
   $ lewes load 127.0.0.1:41264 --identity KEY --scenario echo --clients 16 --size 1024
   $ lewes load 127.0.0.1:41264 --identity KEY --scenario echo --rate 5000 --arrivals fixed --sessions 16 --json
   $ lewes load 127.0.0.1:41264 --identity KEY --scenario mixed --mix handshake=5,echo=80,rekey=10,register=5 --rate 500 --sources 50
-  $ lewes load 127.0.0.1:41265 --identity EXITKEY --scenario forward --via 127.0.0.1:41264/ENTRYKEY --rate 4`;
+  $ lewes load 127.0.0.1:41265 --identity EXITKEY --scenario forward --via 127.0.0.1:41264/ENTRYKEY --rate 4
+  $ lewes load 127.0.0.1:41265 --protocol nym --identity KEY --announcement http://127.0.0.1:9464 --scenario initial --rate 100`;
 
 export function register(program: Command): void {
   program
@@ -41,7 +51,14 @@ export function register(program: Command): void {
     .argument('<address:port>', 'the gateway; with --via the exit')
     .option('--identity <key>', 'its identity, in base58 or hex')
     .option('--via <address:port/key>', 'the entry, for forward; IPv6 as [::1]:41264/KEY')
-    .option('--scenario <name>', 'handshake, echo, register, rekey, forward or mixed', 'handshake')
+    .option('--announcement <url|file>', 'nym: the announcement of the node (default: from its HTTP port)')
+    .option('--lp-key <key>', 'nym: its LP key, instead of an announcement')
+    .option('--kem-digest <hex>', 'nym: the digest of its ML-KEM-768 key, instead of an announcement')
+    .option(
+      '--scenario <name>',
+      'handshake, echo, register, rekey, forward or mixed; nym: handshake, initial or mixed',
+      'handshake',
+    )
     .option('--mix <weights>', 'of mixed: how often each operation, as handshake=5,echo=80')
     .option('--rate <n>', 'open loop: operations per second')
     .option('--arrivals <kind>', 'of the open loop: poisson or fixed', 'poisson')
@@ -57,7 +74,8 @@ export function register(program: Command): void {
     .option('--timeout <seconds>', 'for each operation', '10')
     .option('--max-in-flight <n>', 'open loop: operations under way at most', '10000')
     .option('--max-error-share <share>', 'failed operations beyond which the exit code is 1', '0.01')
-    .option(PROTOCOL_FLAG, 'version of the protocol, 1 or 2', PROTOCOL_DEFAULT)
+    .option(PROTOCOL_FLAG, 'version of the protocol: 1, 2, or nym for nodes of the Nym network', PROTOCOL_DEFAULT)
+    .option('--pipelined', 'nym: both messages of a handshake at once')
     .option('--keep-connections', 'LP1 only: several packets per connection, which older gateways do not take')
     .option('--token-file <file>', 'register: pay with tokens of this file (see "lewes token --out")')
     .option('--issuer <url>', 'register: pay with tokens that are fetched from this issuer')

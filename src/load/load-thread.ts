@@ -4,7 +4,6 @@
  * was opened has been closed.
  */
 
-import { traitsOf } from '../lp/client-handshake.ts';
 import type { CryptoProvider, RandomSource } from '../lp/crypto/provider.ts';
 import type { Clock } from '../system/clock.ts';
 import { monitorLoopDelay } from '../system/loop-delay.ts';
@@ -12,24 +11,14 @@ import { createDriver, type Driver } from './drivers.ts';
 import { failure, OVERLOADED_GENERATOR } from './failure.ts';
 import type { FromThread, ThreadReport, ToThread } from './messages.ts';
 import { Operation, type OperationHooks } from './operation.ts';
-import {
-  type LoadPlan,
-  type LoadTarget,
-  OPERATIONS,
-  shareOf,
-  sourceAddress,
-  spansOf,
-  type ThreadShare,
-} from './plan.ts';
+import { type LoadPlan, shareOf, sourceAddress, spansOf, type ThreadShare } from './plan.ts';
+import { type ProtocolParts, protocolParts } from './protocol-parts.ts';
 import type { RegistrationCounts } from './registrations.ts';
 import type { OperationName } from './result.ts';
-import { SCENARIOS } from './scenarios/index.ts';
-import type { PoolName, Scenario } from './scenarios/scenario.ts';
-import { SessionPool } from './session-pool.ts';
 import { Recorder } from './statistics.ts';
 import { ThreadMeter } from './thread-meter.ts';
 import { TokenStock } from './token-stock.ts';
-import { DueList, type Peer, type World } from './world.ts';
+import { DueList, type ThreadWorld } from './world.ts';
 
 /** How exact deadlines and repeats are; every sweep looks at all that is under way. */
 const SWEEP_MS = 50;
@@ -53,10 +42,9 @@ export class LoadThread {
   readonly #plan: LoadPlan;
   readonly #share: ThreadShare;
   readonly #dependencies: LoadThreadDependencies;
-  readonly #world: World;
+  readonly #world: ThreadWorld;
   readonly #tokens: TokenStock;
-  readonly #scenarios = new Map<OperationName, Scenario>();
-  readonly #pools = new Map<PoolName, SessionPool>();
+  readonly #parts: ProtocolParts;
   readonly #stopping = new AbortController();
   readonly #meter: ThreadMeter;
   readonly #maxInFlight: number;
@@ -80,6 +68,7 @@ export class LoadThread {
     this.#world = this.#makeWorld();
     this.#meter = new ThreadMeter(monitorLoopDelay());
     this.#recorder = this.#makeRecorder();
+    this.#parts = this.#makeParts();
   }
 
   receive(message: ToThread): void {
@@ -104,12 +93,11 @@ export class LoadThread {
   async prepare(): Promise<void> {
     const { clock, crypto, post } = this.#dependencies;
     this.#sweeper = setInterval(() => this.#sweep(), SWEEP_MS);
-    this.#build();
+    const { pools, scenarios } = this.#parts;
     const untilMs = clock.now().monotonicMs + PREPARE_MS;
     const { signal } = this.#stopping;
-    for (const pool of this.#pools.values()) await pool.prepare(untilMs, signal);
-    for (const scenario of this.#scenarios.values()) if (!signal.aborted) await scenario.prepare?.();
-    const pools = [...this.#pools.values()];
+    for (const pool of pools) await pool.prepare(untilMs, signal);
+    for (const scenario of scenarios.values()) if (!signal.aborted) await scenario.prepare?.();
     const open = pools.reduce((sum, pool) => sum + pool.open, 0);
     const wanted = pools.reduce((sum, pool) => sum + pool.size, 0);
     post({ kind: 'ready', open, wanted, crypto: crypto.name });
@@ -121,8 +109,8 @@ export class LoadThread {
     this.#driver = createDriver(plan, this.#share, {
       nowMs: () => this.#nowMs() - this.#startMs,
       random: () => this.#random(),
-      names: [...this.#scenarios.keys()],
-      isReady: (name, client) => this.#scenarios.get(name)?.isReady?.(client) ?? true,
+      names: [...this.#parts.scenarios.keys()],
+      isReady: (name, client) => this.#parts.scenarios.get(name)?.isReady?.(client) ?? true,
       offered: () => this.#recorder.offered(),
       begin: (name, intendedMs, client, finished) => this.#begin(name, intendedMs, client, finished),
       missed: (name, intendedMs) => this.#missed(name, intendedMs),
@@ -151,7 +139,7 @@ export class LoadThread {
       counts: this.#recorder.result(),
       measuredMs: Math.max(0, this.#recorder.endMs - measuredFromMs),
       ...meters,
-      waitedForSessions: [...this.#pools.values()].reduce((sum, { waited }) => sum + waited, 0),
+      waitedForSessions: this.#parts.pools.reduce((sum, { waited }) => sum + waited, 0),
       waitedForTokens: this.#tokens.waited,
       ...(registrations !== undefined && { registrations }),
     };
@@ -184,8 +172,8 @@ export class LoadThread {
     this.#tokens.end();
     let counts: RegistrationCounts | undefined;
     const untilMs = this.#nowMs() + CLEAR_MS;
-    for (const scenario of this.#scenarios.values()) counts = (await scenario.finish?.(untilMs)) ?? counts;
-    for (const pool of this.#pools.values()) pool.close();
+    for (const scenario of this.#parts.scenarios.values()) counts = (await scenario.finish?.(untilMs)) ?? counts;
+    for (const pool of this.#parts.pools) pool.close();
     const { gauges, due } = this.#world;
     // What was let go of is gone after its linger at the latest; sessions of an interrupted run end with it.
     const patienceMs = this.#nowMs() + LINGER_MS;
@@ -197,7 +185,7 @@ export class LoadThread {
   }
 
   #begin(name: OperationName, intendedMs: number, client: number | undefined, finished?: (failed: boolean) => void) {
-    const scenario = this.#scenarios.get(name);
+    const scenario = this.#parts.scenarios.get(name);
     if (scenario === undefined) throw new Error(`assertion: ${name} was not prepared`);
     const nowMs = this.#nowMs() - this.#startMs;
     this.#recorder.started(name, intendedMs, nowMs, client === undefined);
@@ -242,60 +230,28 @@ export class LoadThread {
     return failure(OVERLOADED_GENERATOR, example);
   }
 
-  #build(): void {
-    const plan = this.#plan;
-    const share = this.#share;
-    const target = this.#peer(plan.target, false);
-    const entry = plan.via && this.#peer(plan.via, true);
-    const { loop, payloadBytes } = plan.facts;
-    const size = shareOf(loop.kind === 'closed' ? loop.clients : plan.sessions, share);
-    const payload = new Uint8Array(payloadBytes);
-    this.#dependencies.random.fill(payload);
-    for (const name of OPERATIONS) {
-      const kind = SCENARIOS[name];
-      if ((plan.mix[name] ?? 0) <= 0) continue;
-      const peer = kind.pool === 'entry' ? entry : target;
-      if (peer === undefined) throw new Error(`assertion: ${name} has an entry`);
-      const pool = kind.pool && this.#pool(kind.pool, peer, size);
-      this.#scenarios.set(
-        name,
-        kind.create({ world: this.#world, target, pool, loop: loop.kind, payload, tokens: this.#tokens }),
-      );
-    }
-  }
-
-  #pool(name: PoolName, peer: Peer, size: number): SessionPool {
-    const known = this.#pools.get(name);
-    if (known !== undefined) return known;
-    const pool = new SessionPool(this.#world, peer, size, {
-      opening: () => {
-        const intendedMs = this.#nowMs() - this.#startMs;
-        this.#recorder.started('handshake', intendedMs, intendedMs, false);
-        return this.#operation('handshake', intendedMs, undefined);
+  #makeParts(): ProtocolParts {
+    return protocolParts(this.#plan, this.#share, {
+      crypto: this.#dependencies.crypto,
+      world: this.#world,
+      tokens: this.#tokens,
+      poolHooks: {
+        opening: () => {
+          const intendedMs = this.#nowMs() - this.#startMs;
+          this.#recorder.started('handshake', intendedMs, intendedMs, false);
+          return this.#operation('handshake', intendedMs, undefined);
+        },
+        failedBefore: (reason) => this.#recorder.failedBefore('handshake', reason),
       },
-      failedBefore: (reason) => this.#recorder.failedBefore('handshake', reason),
     });
-    this.#pools.set(name, pool);
-    return pool;
   }
 
-  #peer({ host, port, identity }: LoadTarget, isEntry: boolean): Peer {
-    const x25519 = this.#dependencies.crypto.x25519PublicOfEd25519(identity);
-    if (x25519 === undefined) throw new Error('assertion: the identity of a gateway converts');
-    return { host, port, identity, x25519, kem: this.#world.traits.kemSuites[0], kemKey: undefined, isEntry };
-  }
-
-  #makeWorld(): World {
-    const { crypto, random, clock } = this.#dependencies;
-    const { protocol, keepConnections, timeoutMs, facts } = this.#plan;
-    const traits = traitsOf(protocol);
+  #makeWorld(): ThreadWorld {
+    const { random, clock } = this.#dependencies;
+    const { timeoutMs, facts } = this.#plan;
     let connection = 0;
     return {
-      crypto,
       random,
-      protocol,
-      traits,
-      oneShot: traits.onePacketPerConnection && !keepConnections,
       timeoutMs,
       due: new DueList(),
       gauges: { connections: 0, sessions: 0 },

@@ -4,7 +4,7 @@
  */
 import type { Now } from '../lp/time.ts';
 import type { LoadTarget } from './plan.ts';
-import { TcpWire } from './tcp-wire.ts';
+import { framed, type StreamCodec, type TcpWay, TcpWire } from './tcp-wire.ts';
 import type { Wire, WireHandlers } from './wire.ts';
 import type { Timed, World } from './world.ts';
 
@@ -22,7 +22,7 @@ export class OneShotWire implements Wire, Timed {
   dueMs = NEVER;
   readonly #world: World;
   readonly #target: LoadTarget;
-  readonly #source: string | undefined;
+  readonly #way: TcpWay<StreamCodec>;
   readonly #queue: Parcel[] = [];
   #carrier: TcpWire | undefined;
   #over = false;
@@ -30,7 +30,7 @@ export class OneShotWire implements Wire, Timed {
   constructor(world: World, target: LoadTarget, source: string | undefined, handlers: WireHandlers) {
     this.#world = world;
     this.#target = target;
-    this.#source = source;
+    this.#way = { source, codec: framed(world.traits.framing) };
     this.handlers = handlers;
   }
 
@@ -67,7 +67,7 @@ export class OneShotWire implements Wire, Timed {
       return;
     }
     const { packet, answered } = parcel;
-    const carrier = new TcpWire(this.#world, this.#target, this.#source, {
+    const carrier = new TcpWire(this.#world, this.#target, this.#way, {
       packet: (reply) => {
         if (!answered) return;
         this.#letGo(carrier);

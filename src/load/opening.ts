@@ -12,7 +12,7 @@ import { contentOf, counterOf, TRAILER_LENGTH, TYPE, typeOf } from '../lp/wire/p
 import { busy, type Failure, handshakeFailure, timedOut } from './failure.ts';
 import { type Answer, LiveSession } from './live-session.ts';
 import { OneShotWire } from './one-shot-wire.ts';
-import { TcpWire } from './tcp-wire.ts';
+import { framed, TcpWire } from './tcp-wire.ts';
 import type { Wire, WireHandlers } from './wire.ts';
 import type { Peer, Timed, World } from './world.ts';
 
@@ -44,7 +44,8 @@ export function openSession(world: World, options: OpeningOptions): void {
 /** A new connection, or whatever the version has in its place. */
 function dial(world: World, peer: Peer, handlers: WireHandlers): Wire {
   const source = world.nextSource();
-  return world.oneShot ? new OneShotWire(world, peer, source, handlers) : new TcpWire(world, peer, source, handlers);
+  if (world.oneShot) return new OneShotWire(world, peer, source, handlers);
+  return new TcpWire(world, peer, { source, codec: framed(world.traits.framing) }, handlers);
 }
 
 class Opening implements WireHandlers, Timed {

@@ -2,13 +2,18 @@
  * What a load run is to do, complete and checked by the command line, and the part of it that one thread has. Plain data:
  * it crosses threads. Invariant: the shares of all threads together are the plan.
  */
+import type { NymNodeData } from '../client/index.ts';
 import type { ProtocolVersion } from '../lp/client-handshake.ts';
 import type { LoadPlanFacts, OperationName } from './result.ts';
 
-export interface LoadTarget {
+/** What is dialled. */
+export interface Place {
   /** An IP address without brackets. */
   readonly host: string;
   readonly port: number;
+}
+
+export interface LoadTarget extends Place {
   /** Its Ed25519 key. */
   readonly identity: Uint8Array;
 }
@@ -16,21 +21,35 @@ export interface LoadTarget {
 /** How often each operation is chosen, relative to the others; at least one is above zero. */
 export type Mix = Readonly<Partial<Record<OperationName, number>>>;
 
-export interface LoadPlan {
+/** Whatever protocol is spoken. */
+interface CommonPlan {
   readonly facts: LoadPlanFacts;
-  readonly target: LoadTarget;
-  /** The entry that forwards go through; the target is then the exit. */
-  readonly via?: LoadTarget;
-  readonly protocol: ProtocolVersion;
-  /** LP1 only: several packets on a connection. */
-  readonly keepConnections: boolean;
   readonly mix: Mix;
-  /** Kept sessions of an open loop, in each of the pools that the mix needs. In a closed loop each client has its own. */
-  readonly sessions: number;
   readonly timeoutMs: number;
   /** Operations under way at most. */
   readonly maxInFlight: number;
 }
+
+export interface LewesPlan extends CommonPlan {
+  readonly protocol: ProtocolVersion;
+  readonly target: LoadTarget;
+  /** The entry that forwards go through; the target is then the exit. */
+  readonly via?: LoadTarget;
+  /** LP1 only: several packets on a connection. */
+  readonly keepConnections: boolean;
+  /** Kept sessions of an open loop, in each of the pools that the mix needs. In a closed loop each client has its own. */
+  readonly sessions: number;
+}
+
+/** Nodes of the Nym network; nothing is kept there, and nothing is paid. */
+export interface NymPlan extends CommonPlan {
+  readonly protocol: 'nym';
+  /** Its address is an IP address. */
+  readonly node: NymNodeData;
+  readonly pipelined: boolean;
+}
+
+export type LoadPlan = LewesPlan | NymPlan;
 
 /** What one of `of` threads does. */
 export interface ThreadShare {
@@ -38,7 +57,10 @@ export interface ThreadShare {
   readonly of: number;
 }
 
-export const OPERATIONS: readonly OperationName[] = ['handshake', 'echo', 'register', 'rekey', 'forward'];
+export const LEWES_OPERATIONS = ['handshake', 'echo', 'register', 'rekey', 'forward'] as const;
+export const NYM_OPERATIONS = ['handshake', 'initial'] as const;
+/** In the order of reports. */
+export const OPERATIONS: readonly OperationName[] = [...LEWES_OPERATIONS, 'initial'];
 
 /** This thread's part of a number of things that cannot be cut. */
 export function shareOf(total: number, { thread, of }: ThreadShare): number {
@@ -49,7 +71,8 @@ export function shareOf(total: number, { thread, of }: ThreadShare): number {
 export function usefulThreads(plan: LoadPlan): number {
   const { loop, threads } = plan.facts;
   if (loop.kind === 'closed') return Math.min(threads, loop.clients);
-  return plan.mix.echo || plan.mix.rekey || plan.mix.forward ? Math.min(threads, plan.sessions) : threads;
+  const keepsSessions = plan.protocol !== 'nym' && (plan.mix.echo || plan.mix.rekey || plan.mix.forward);
+  return keepsSessions ? Math.min(threads, plan.sessions) : threads;
 }
 
 export interface Spans {

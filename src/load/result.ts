@@ -6,10 +6,13 @@
 
 export const LOAD_SCHEMA = 'lewes-load/1';
 
-export type Scenario = 'handshake' | 'echo' | 'register' | 'rekey' | 'forward' | 'mixed';
+export type Scenario = OperationName | 'mixed';
 
-/** Kinds of operations; every scenario but `mixed` has one that it is about, and may need others to get there. */
-export type OperationName = 'handshake' | 'echo' | 'register' | 'rekey' | 'forward';
+/**
+ * Kinds of operations; every scenario but `mixed` has one that it is about, and may need others to get there. `initial`:
+ * of Nym's protocol, the registration as far as it costs nothing.
+ */
+export type OperationName = 'handshake' | 'echo' | 'register' | 'rekey' | 'forward' | 'initial';
 
 export type LoopPlan =
   | {
@@ -29,7 +32,8 @@ export type LoopPlan =
 /** What was asked for, with every default filled in. */
 export interface LoadPlanFacts {
   readonly target: string;
-  readonly identity: string;
+  /** Absent where a node of the Nym network was given by its other keys alone. */
+  readonly identity?: string;
   /** `address:port/identity` of the entry, where the load goes through one. */
   readonly via?: string;
   readonly protocol: string;
@@ -41,6 +45,16 @@ export interface LoadPlanFacts {
   readonly sources: number;
   readonly threads: number;
   readonly payloadBytes: number;
+  /** With protocol `nym`: by what the node is known. */
+  readonly nym?: {
+    /** Base58. */
+    readonly lpKey: string;
+    /** `blake3:` and 64 hex digits. */
+    readonly kemDigest: string;
+    /** fetched: from the announcement just now; stored: from a file; given: by hand. */
+    readonly source: 'fetched' | 'stored' | 'given';
+    readonly pipelined: boolean;
+  };
 }
 
 /** HdrHistogram, three significant digits. */

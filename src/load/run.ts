@@ -37,6 +37,7 @@ class LoadRun {
   readonly #count: number;
   readonly #done = Promise.withResolvers<void>();
   readonly #reports: ThreadReport[] = [];
+  readonly #reported = new Set<number>();
   readonly #intervals: LoadInterval[] = [];
   readonly #sessions = { open: 0, wanted: 0 };
   #ready = 0;
@@ -62,7 +63,7 @@ class LoadRun {
           { plan, share: { thread, of: this.#count } },
           {
             message: (message) => this.#receive(message, thread),
-            ended: (error) => this.#ended(error),
+            ended: (error) => this.#ended(error, thread),
           },
         );
         this.#threads.push(port);
@@ -88,6 +89,7 @@ class LoadRun {
         return;
       case 'done':
         this.#reports.push(message.report);
+        this.#reported.add(thread);
         if (this.#reports.length === this.#count) this.#done.resolve();
         return;
       case 'askToken':
@@ -134,11 +136,10 @@ class LoadRun {
     for (const thread of this.#threads) thread.send({ kind });
   }
 
-  /** After its report a thread ends as it should. */
-  #ended(error: Error | undefined): void {
-    if (this.#reports.length < this.#count) {
-      this.#done.reject(error ?? new Error('assertion: a generator thread ended before its report'));
-    }
+  /** After its report a thread ends as it should, and others may still drain. */
+  #ended(error: Error | undefined, thread: number): void {
+    if (this.#reported.has(thread)) return;
+    this.#done.reject(error ?? new Error('assertion: a generator thread ended before its report'));
   }
 
   #result(): LoadResult {

@@ -5,6 +5,7 @@
  */
 import type { ProtocolVersion } from '../lp/client-handshake.ts';
 import type { KnownKemKey, VersionTraits } from '../lp/client-session.ts';
+import type { NymCrypto } from '../lp/crypto/nym-provider.ts';
 import type { CryptoProvider, KemName, RandomSource } from '../lp/crypto/provider.ts';
 import type { Now } from '../lp/time.ts';
 import type { LoadTarget } from './plan.ts';
@@ -40,13 +41,9 @@ export interface Peer extends LoadTarget {
   readonly isEntry: boolean;
 }
 
-export interface World {
-  readonly crypto: CryptoProvider;
+/** Whatever protocol is spoken. */
+export interface ThreadWorld {
   readonly random: RandomSource;
-  readonly protocol: ProtocolVersion;
-  readonly traits: VersionTraits;
-  /** Each packet has a connection of its own. */
-  readonly oneShot: boolean;
   readonly timeoutMs: number;
   readonly due: DueList;
   readonly gauges: { connections: number; sessions: number };
@@ -55,4 +52,20 @@ export interface World {
   nextSource(): string | undefined;
   /** Something was read: a good moment to begin what has become due. */
   afterRead(): void;
+}
+
+/** For LP1 and LP2. */
+export interface World extends ThreadWorld {
+  readonly crypto: CryptoProvider;
+  readonly protocol: ProtocolVersion;
+  readonly traits: VersionTraits;
+  /** Each packet has a connection of its own. */
+  readonly oneShot: boolean;
+}
+
+/** For nodes of the Nym network. */
+export interface NymWorld extends ThreadWorld {
+  readonly crypto: NymCrypto;
+  /** With a known KEM key the two messages of a handshake leave together (nym.md §12). */
+  readonly pipelined: boolean;
 }

@@ -4,7 +4,8 @@ import test from 'ava';
 import { Command } from 'commander';
 import { UsageError } from '../../src/cli/exit.ts';
 import { register } from '../../src/cli/load.ts';
-import { type LoadFlags, type LoadTask, planLoad } from '../../src/cli/load-plan.ts';
+import { type LoadTask, planLoad } from '../../src/cli/load-plan.ts';
+import type { LoadFlags } from '../../src/cli/load-shape.ts';
 import { loadProvider } from '../../src/lp/crypto/load.ts';
 
 const crypto = await loadProvider('auto');
@@ -46,7 +47,7 @@ const WRONG: readonly (readonly [what: string, args: readonly string[], says: Re
   ['sources for a target that is not 127.0.0.0/8', ['[::1]:41264', '--identity', KEY, '--sources', '5'], /127.0.0.0/],
   ['a rate that is no number', [...OWN, '--rate', 'fast'], /--rate/],
   ['unknown arrivals', [...OWN, '--rate', '5', '--arrivals', 'late'], /poisson or fixed/],
-  ['a version to come', [...OWN, '--protocol', 'nym'], /nym/],
+  ['a protocol with a plan of its own', [...OWN, '--protocol', 'nym'], /nym/],
 ];
 
 for (const [what, args, says] of WRONG) {

@@ -6,7 +6,7 @@
 import type { ExecutionContext } from 'ava';
 import { OVERLOADED_GENERATOR } from '../../src/load/failure.ts';
 import { LoadThread } from '../../src/load/load-thread.ts';
-import { type LoadPlan, type LoadTarget, type Mix, OPERATIONS } from '../../src/load/plan.ts';
+import { type LewesPlan, type LoadPlan, type LoadTarget, type Mix, OPERATIONS } from '../../src/load/plan.ts';
 import type { LoadPlanFacts, LoadResult, OperationName, OperationResult } from '../../src/load/result.ts';
 import { type LoadOptions, runLoad } from '../../src/load/run.ts';
 import type { StartThread } from '../../src/load/thread-port.ts';
@@ -23,13 +23,13 @@ export function targetOf({ target }: TestGateway): LoadTarget {
   return { host: target.host, port: target.port, identity: target.ed25519 };
 }
 
-export interface PlanChanges extends Partial<Omit<LoadPlan, 'facts' | 'mix'>> {
+export interface PlanChanges extends Partial<Omit<LewesPlan, 'facts' | 'mix'>> {
   readonly facts?: Partial<LoadPlanFacts>;
   readonly mix?: Mix;
 }
 
 /** By default 200 measured handshakes, after some of a warm-up, within 0.6 s. */
-export function planOf(target: LoadTarget, { facts, mix = { handshake: 1 }, ...changes }: PlanChanges = {}): LoadPlan {
+export function planOf(target: LoadTarget, { facts, mix = { handshake: 1 }, ...changes }: PlanChanges = {}): LewesPlan {
   const names = OPERATIONS.filter((name) => (mix[name] ?? 0) > 0);
   return {
     target,

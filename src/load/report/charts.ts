@@ -60,6 +60,8 @@ const OPERATION_COLOURS: Readonly<Record<OperationName, number>> = {
   register: 3,
   rekey: 4,
   forward: 5,
+  // Never beside register, which it is the first half of.
+  initial: 3,
 };
 
 /** Of a sum beside its parts. */

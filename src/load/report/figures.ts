@@ -54,6 +54,7 @@ const PLURALS: Readonly<Record<OperationName, string>> = {
   register: 'registrations',
   rekey: 'rekeys',
   forward: 'forwarded packets',
+  initial: 'Initials',
 };
 
 export function plural(scenario: Scenario): string {
@@ -168,18 +169,36 @@ export function phasesText({ rampSeconds, warmUpSeconds, durationSeconds }: Load
 export function planRows({ plan, startedAt }: LoadResult): readonly Row[] {
   return [
     ['Target', plain(plan.target)],
-    ['Identity', plain(plan.identity)],
+    ...(plan.identity === undefined ? [] : [['Identity', plain(plan.identity)] as const]),
+    ...nymRows(plan),
     ...(plan.via === undefined ? [] : [['Through', plain(plan.via)] as const]),
     ['Protocol', plain(plan.protocol)],
     ['Scenario', plan.scenario],
     ['Load', loadText(plan)],
     ['Time', phasesText(plan)],
-    ['Payload', formatBytes(plan.payloadBytes)],
+    ...(plan.nym === undefined ? [['Payload', formatBytes(plan.payloadBytes)] as const] : []),
     ['Sources', `${formatCount(plan.sources)} ${plan.sources === 1 ? 'address' : 'addresses'}`],
     ['Generator', `${formatCount(plan.threads)} ${plan.threads === 1 ? 'thread' : 'threads'}`],
     ['Started', plain(startedAt)],
   ];
 }
+
+function nymRows({ nym }: LoadPlanFacts): readonly Row[] {
+  if (nym === undefined) return [];
+  const { lpKey, kemDigest, source, pipelined } = nym;
+  return [
+    ['LP key', plain(lpKey)],
+    ['KEM digest', plain(kemDigest)],
+    ['Keys from', KEYS_FROM[source]],
+    ['Handshake', pipelined ? 'both messages at once' : 'one message after the other'],
+  ];
+}
+
+const KEYS_FROM = {
+  fetched: 'the announcement',
+  stored: 'an announcement in a file',
+  given: 'the command line',
+} as const;
 
 export function machineRows({ machine }: LoadResult): readonly Row[] {
   return [

@@ -1,5 +1,5 @@
-/** The scenarios by the operation that each is about. */
-import type { OperationName } from '../result.ts';
+/** The scenarios of LP1 and LP2, by the operation that each is about. */
+import type { LEWES_OPERATIONS } from '../plan.ts';
 import { ECHO } from './echo.ts';
 import { FORWARD } from './forward.ts';
 import { HANDSHAKE } from './handshake.ts';
@@ -7,7 +7,7 @@ import { REGISTER } from './register.ts';
 import { REKEY } from './rekey.ts';
 import type { ScenarioKind } from './scenario.ts';
 
-export const SCENARIOS: Readonly<Record<OperationName, ScenarioKind>> = {
+export const SCENARIOS: Readonly<Record<(typeof LEWES_OPERATIONS)[number], ScenarioKind>> = {
   handshake: HANDSHAKE,
   echo: ECHO,
   register: REGISTER,

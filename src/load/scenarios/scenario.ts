@@ -29,8 +29,8 @@ export interface Scenario {
   start(operation: Operation): void;
   /** Whether a client of a closed loop can do it now; if not, he does something else, or waits without it being counted. */
   isReady?(client: number): boolean;
-  /** After the run: clears away what the gateway keeps beyond sessions. Ends by that monotonic time. */
-  finish?(untilMs: number): Promise<RegistrationCounts>;
+  /** After the run: clears away what the gateway keeps beyond sessions. Ends by that monotonic time. Undefined: nothing to tell. */
+  finish?(untilMs: number): Promise<RegistrationCounts | undefined>;
 }
 
 export interface ScenarioKind {

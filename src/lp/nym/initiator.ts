@@ -5,7 +5,7 @@
  * nothing is repeated, and a failed initiator is of no more use: the next attempt has fresh keys and a fresh connection.
  */
 import type { NymCrypto } from '../crypto/nym-provider.ts';
-import type { RandomSource } from '../crypto/provider.ts';
+import type { KemPublicKey, RandomSource } from '../crypto/provider.ts';
 import { Redacted, Secret } from '../crypto/secret.ts';
 import { assertNever } from '../drop-reason.ts';
 import type { Now } from '../time.ts';
@@ -34,6 +34,8 @@ export interface NymInitiatorOptions {
   readonly hop: NymHop;
   /** The node's KEM key as it was learnt before: then message 1 goes along with the KKT request. Checked by the digest. */
   readonly kemKey?: Uint8Array | undefined;
+  /** For a caller that keeps what it has imported. `undefined` for a key that fails FIPS 203's check. */
+  readonly importKemKey?: ((kemKey: Uint8Array) => KemPublicKey | undefined) | undefined;
   /** The client's X25519 key, which stays the caller's; by default a fresh one, as anonymity asks for. */
   readonly clientSecret?: Uint8Array | undefined;
   readonly timeoutMs?: number | undefined;
@@ -181,8 +183,8 @@ export class NymInitiator extends Redacted {
 
   /** `undefined` for a KEM key that fails FIPS 203's check. */
   private message1(kemKey: Uint8Array): PsqInitiator | undefined {
-    const { crypto, random, node } = this.options;
-    const imported = crypto.base.kems['ml-kem-768'].importPublicKey(kemKey);
+    const { crypto, random, node, importKemKey = crypto.base.kems['ml-kem-768'].importPublicKey } = this.options;
+    const imported = importKemKey(kemKey);
     if (imported === undefined) return undefined;
     const clientSecret = this.clientSecret.bytes;
     return PsqInitiator.start(crypto, random, { clientSecret, node, kemKey: imported, seed: seedOf(this.peerConfig) });

@@ -85,7 +85,7 @@ function hostile(tape: Tape, { pool, indices, families }: World): Uint8Array {
       return sealedFromTape(tape, tape.pick(families.slice(1)));
     case 2: {
       const raw = new Uint8Array(34 + tape.below(120));
-      raw.set(tape.take(tape.below(raw.length)), 4);
+      raw.set(tape.take(tape.below(raw.length - 3)), 4);
       writeLe32(raw, 0, tape.pick(indices));
       return raw;
     }

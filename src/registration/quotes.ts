@@ -18,8 +18,8 @@ export interface Quote {
   readonly tunnel: QuotedTunnel | undefined;
   readonly source: string;
   readonly family: string;
-  /** Unix seconds. */
-  readonly heldUntil: number;
+  /** Unix seconds. Brought forward where it was promised by a clock that has gone back since. */
+  heldUntil: number;
 }
 
 export class Quotes {
@@ -28,10 +28,13 @@ export class Quotes {
   readonly #bySource = new Map<string, number>();
   readonly #byFamily = new Map<string, number>();
   readonly #inUse = new Set<string>();
+  readonly #holdSeconds: number;
   readonly #onExpired: (quote: Quote) => void;
+  #latest = Number.NEGATIVE_INFINITY;
 
-  /** `onExpired` frees the addresses; the preshared key is wiped here. */
-  constructor(onExpired: (quote: Quote) => void) {
+  /** `holdSeconds`: how long each is held. `onExpired` frees the addresses; the preshared key is wiped here. */
+  constructor(holdSeconds: number, onExpired: (quote: Quote) => void) {
+    this.#holdSeconds = holdSeconds;
     this.#onExpired = onExpired;
   }
 
@@ -58,6 +61,7 @@ export class Quotes {
   /** The name must not be quoted yet. */
   add(quote: Quote): void {
     this.#quotes.set(nameKey(quote.name), quote);
+    this.#latest = Math.max(this.#latest, quote.heldUntil);
     count(this.#bySource, quote.source, 1);
     count(this.#byFamily, quote.family, 1);
   }
@@ -91,6 +95,7 @@ export class Quotes {
   }
 
   expire(now: number): void {
+    this.#bringForward(now + this.#holdSeconds);
     for (const [key, quote] of this.#quotes) {
       if (quote.heldUntil > now) return;
       if (!this.#inUse.has(key)) this.#drop(quote);
@@ -99,6 +104,13 @@ export class Quotes {
 
   clear(): void {
     for (const quote of [...this.#quotes.values()]) this.#drop(quote);
+  }
+
+  /** No quote that is made now could end later: those that do are of a clock that was ahead, and would keep the others from ending. */
+  #bringForward(latest: number): void {
+    if (this.#latest <= latest) return;
+    for (const quote of this.#quotes.values()) quote.heldUntil = Math.min(quote.heldUntil, latest);
+    this.#latest = latest;
   }
 
   #drop(quote: Quote): void {

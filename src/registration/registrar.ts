@@ -122,11 +122,14 @@ class LocalRegistrar implements Registrar {
       new AddressPool(settings.ranges.ipv4, random),
       new AddressPool(settings.ranges.ipv6, random),
     );
-    const { graceSeconds, meteringSeconds } = settings;
+    const { graceSeconds, meteringSeconds, quoteHoldSeconds } = settings;
     this.#dependencies = dependencies;
     this.#queues = new NameQueues(settings.queueLength);
     this.#leases = leases;
-    this.#quotes = new Quotes((quote) => quote.tunnel && leases.releaseHeld(quote.tunnel.addresses));
+    this.#quotes = new Quotes(
+      quoteHoldSeconds,
+      (quote) => quote.tunnel && leases.releaseHeld(quote.tunnel.addresses),
+    );
     this.#ledger = new Ledger({ store, wireguard, leases, graceSeconds, meteringSeconds });
     this.#operations = new Operations({
       settings,

@@ -1,4 +1,5 @@
 /** What the runner and a gateway's process say to each other, over Node's channel between them. */
+import type { NymKeys } from '../../src/gateway/nym/nym-service.ts';
 import type { Order } from './orders.ts';
 import type { ClockJump } from './shared-clock.ts';
 
@@ -10,6 +11,7 @@ export interface ChildSetup {
   readonly issuerSpki: Uint8Array | undefined;
   readonly storePath: string;
   readonly wireGuardSecret: Uint8Array;
+  readonly nymKeys: NymKeys;
   /** Directory and beginning of the files of sealings. */
   readonly sealPath: string;
   readonly sealSalt: Uint8Array;
@@ -58,7 +60,7 @@ export type ToChild =
   | { readonly kind: 'ask'; readonly ask: Ask };
 
 export type FromChild =
-  | { readonly kind: 'ready'; readonly port: number }
+  | { readonly kind: 'ready'; readonly port: number; readonly nymPort: number }
   | { readonly kind: 'answer'; readonly id: number; readonly value: unknown }
   /** It would not start, or an ask went wrong. */
   | { readonly kind: 'failed'; readonly id: number; readonly reason: string };

@@ -1,4 +1,4 @@
-/** Configurations of the two gateways of a run: the entry sells registrations and reaches the exit, the exit only echoes. */
+/** Configurations of the two gateways of a run: the entry sells registrations and reaches the exit, which echoes and would sell them, too. */
 import { BANDWIDTH } from '../e2e/crash-customers.ts';
 
 export const ISSUER = 'issuer.example';
@@ -25,18 +25,23 @@ rekey_after = 15
 [forward]
 connect_timeout = 1
 timeout = 1
+[nym]
+listen = "127.0.0.1:0"
+forward_timeout = 1
+handshake_timeout = 10
 `;
 
 export interface EntryPlan {
   readonly shards: number;
-  /** Of the exit, base58, and the port of the proxy before it. */
+  /** Of the exit, base58, and the ports of the proxies before it. */
   readonly exitIdentity: string;
   readonly exitPort: number;
+  readonly exitNymPort: number;
   /** Name of the interface; without one, tunnels are in memory. */
   readonly wireGuard: string | undefined;
 }
 
-export function entryConfig({ shards, exitIdentity, exitPort, wireGuard }: EntryPlan): string {
+export function entryConfig({ shards, exitIdentity, exitPort, exitNymPort, wireGuard }: EntryPlan): string {
   const interface_ = wireGuard === undefined ? 'kind = "memory"' : `kind = "uapi"\ninterface = "${wireGuard}"`;
   return `
 [gateway]
@@ -47,6 +52,10 @@ ${COMMON}
 identity = "${exitIdentity}"
 address = "127.0.0.1"
 port = ${exitPort}
+[[forward.allow]]
+identity = "${exitIdentity}"
+address = "127.0.0.1"
+port = ${exitNymPort}
 [registration]
 modes = ["dvpn"]
 ipv4_pool = "10.200.0.0/24"
@@ -72,10 +81,15 @@ export function exitConfig(): string {
 listen = "127.0.0.1:0"
 shards = 1
 ${COMMON}
+[registration]
+modes = ["dvpn"]
+ipv4_pool = "10.201.0.0/24"
+endpoints = ["192.0.2.2:51820"]
 [store]
 kind = "memory"
 [credentials]
-kind = "none"
+kind = "privacy-pass"
+issuer = "https://${ISSUER}"
 [wireguard]
 kind = "memory"
 `;

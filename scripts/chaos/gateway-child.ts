@@ -24,6 +24,7 @@ import {
 import { notEmpty } from './invariants.ts';
 import { giveOrder, isOrderWaiting, makeOrders } from './orders.ts';
 import { jump, makeClockMemory, sharedClock } from './shared-clock.ts';
+import { makeStreamCount, streamsIn } from './stream-count.ts';
 import type { ChaosShardData } from './workers/thread-data.ts';
 
 const SETTLE_TICKS = 400;
@@ -34,6 +35,8 @@ const YOUNG_HEAP_MB = 8;
 const clockMemory = makeClockMemory();
 const clock = sharedClock(clockMemory);
 const orders = new Map<string, SharedArrayBuffer>();
+/** Of each shard, whichever thread it is on. */
+const streams = new Map<number, SharedArrayBuffer>();
 const log = createLogger({ level: 'info', destination: { write: (line) => process.stdout.write(line) } });
 
 function ordersOf(thread: string): SharedArrayBuffer {
@@ -42,11 +45,17 @@ function ordersOf(thread: string): SharedArrayBuffer {
   return memory;
 }
 
+function streamsOf(shard: number): SharedArrayBuffer {
+  const memory = streams.get(shard) ?? makeStreamCount();
+  streams.set(shard, memory);
+  return memory;
+}
+
 async function makeGateway(setup: ChildSetup): Promise<Gateway> {
   const loaded = loadConfig({ file: setup.configFile, set: [], listen: [] });
   if (!loaded.ok) throw new Error(loaded.errors.map(formatConfigError).join('\n'));
   const crypto = await loadProvider('auto');
-  const { seed, sealPath, sealSalt, wireGuardSecret } = setup;
+  const { seed, sealPath, sealSalt, wireGuardSecret, nymKeys } = setup;
   const heap = { maxOldGenerationSizeMb: setup.shardHeapMb, maxYoungGenerationSizeMb: YOUNG_HEAP_MB };
   const gateway = new Gateway(
     loaded.config,
@@ -62,6 +71,7 @@ async function makeGateway(setup: ChildSetup): Promise<Gateway> {
           options,
           crypto: 'auto',
           orders: ordersOf(shardThread(shard)),
+          streams: streamsOf(shard),
           clock: clockMemory,
           sealPath: `${sealPath}-${process.pid}`,
           sealSalt,
@@ -74,6 +84,7 @@ async function makeGateway(setup: ChildSetup): Promise<Gateway> {
       },
       storePath: setup.storePath,
       wireGuardSecret: () => Uint8Array.from(wireGuardSecret),
+      nymKeys,
     },
   );
   if (setup.issuerSpki !== undefined) gateway.setIssuerKeys([{ spki: setup.issuerSpki }]);
@@ -105,6 +116,7 @@ function statusOf(gateway: Gateway): ChildStatus {
       'forwarder connections': forwards.openConnections,
       'registrar requests': registrarStatus.queueLength,
       quotes: registrarStatus.quotes,
+      ...nymTables(gateway),
     },
     ready: gateway.ready.ready,
     epochs: hosts.map(({ epoch }) => epoch),
@@ -113,6 +125,18 @@ function statusOf(gateway: Gateway): ChildStatus {
     registrations: registrarStatus.registrations.dvpn.active,
     stored: registrarStatus.stored?.registrations ?? 0,
     ordersWaiting: [...orders].filter(([, memory]) => isOrderWaiting(memory)).map(([thread]) => thread),
+  };
+}
+
+function nymTables({ nym }: Gateway): Readonly<Record<string, number>> {
+  if (nym === undefined) throw new Error('assertion: gateways of a run listen for Nym');
+  const { acceptor, forwarder } = nym;
+  return {
+    'nym connections': acceptor.open,
+    'nym receiver indices': acceptor.sessions,
+    'nym handshakes and sessions of shards': [...streams.values()].reduce((sum, memory) => sum + streamsIn(memory), 0),
+    'nym forwards': forwarder.inFlight,
+    'nym exit connections': forwarder.connections,
   };
 }
 
@@ -171,7 +195,8 @@ async function begin(setup: ChildSetup): Promise<Gateway | undefined> {
       process.exit(1);
     });
     await gateway.start();
-    await tell({ kind: 'ready', port: gateway.listening[0]?.port ?? 0 });
+    const nymPort = gateway.nym?.listening?.port ?? 0;
+    await tell({ kind: 'ready', port: gateway.listening[0]?.port ?? 0, nymPort });
     return gateway;
   } catch (error) {
     await tell({ kind: 'failed', id: 0, reason: reasonOf(error) });

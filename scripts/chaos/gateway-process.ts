@@ -36,6 +36,7 @@ export class ChaosGateway {
   readonly #waiting = new Map<number, PromiseWithResolvers<unknown>>();
   readonly #watch: ProcessWatch;
   #port = 0;
+  #nymPort = 0;
   #lastId = 0;
   #told = false;
   #paused = false;
@@ -68,6 +69,10 @@ export class ChaosGateway {
 
   get port(): number {
     return this.#port;
+  }
+
+  get nymPort(): number {
+    return this.#nymPort;
   }
 
   get pid(): number {
@@ -155,6 +160,7 @@ export class ChaosGateway {
     switch (message.kind) {
       case 'ready':
         this.#port = message.port;
+        this.#nymPort = message.nymPort;
         this.#settle(0, undefined);
         break;
       case 'answer':

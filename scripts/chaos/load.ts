@@ -1,13 +1,19 @@
 /**
- * The mixed load of a run, and how it recovers: sessions that echo, rekey and register, handshakes, and two hops, all through the
- * proxies. Whoever needs longer than the budget after a fault is a violation.
+ * The mixed load of a run, and how it recovers: sessions that echo, rekey and register, handshakes, two hops, and clients of Nym's, all
+ * through the proxies. Whoever needs longer than the budget after a fault is a violation.
  */
 import { setTimeout as wait } from 'node:timers/promises';
-import { type ConnectOptions, type GatewayOptions, MemoryKemKeyCache } from '../../src/client/index.ts';
+import {
+  type ConnectOptions,
+  type GatewayOptions,
+  MemoryKemKeyCache,
+  type NymNodeData,
+} from '../../src/client/index.ts';
 import type { CryptoProvider } from '../../src/lp/crypto/provider.ts';
 import { Buyer, type Shop } from './buyers.ts';
 import { EchoClient, HandshakeClient, Marks, RekeyingClient, TwoHopClient } from './clients.ts';
 import { overBudget, type RetryBudget, type Violations } from './invariants.ts';
+import { NymClient } from './nym-clients.ts';
 import type { Patient } from './patient.ts';
 
 /**
@@ -19,7 +25,7 @@ const TIMEOUTS = { connectMs: 2_000, openMs: 8_000, requestMs: 1_000, forwardMs:
 const LOOK_EVERY_MS = 20;
 const ABANDONED_AFTER_MS = 12_000;
 
-const COUNTS = { echo: 6, rekey: 4, handshake: 3, twoHops: 4, buyers: 8 } as const;
+const COUNTS = { echo: 6, rekey: 4, handshake: 3, twoHops: 4, buyers: 8, nym: 3 } as const;
 
 export interface LoadParts {
   readonly crypto: CryptoProvider;
@@ -28,6 +34,12 @@ export interface LoadParts {
   /** Through the proxies. */
   readonly entry: GatewayOptions;
   readonly exit: GatewayOptions;
+  readonly nym: {
+    readonly entry: NymNodeData;
+    readonly exit: NymNodeData;
+    /** Whether bytes on the way to either were harmed since then. */
+    readonly harmedSince: (ms: number) => boolean;
+  };
 }
 
 export interface Recovery {
@@ -40,6 +52,8 @@ export interface Recovery {
 }
 
 export class Load {
+  /** Seconds of the entry's clock before this machine's. */
+  entryAheadS = 0;
   readonly #parts: LoadParts;
   readonly #stop = new AbortController();
   readonly #patients: readonly Patient[];
@@ -94,7 +108,7 @@ export class Load {
   }
 
   #makePatients(): Patient[] {
-    const { violations, shop, crypto, entry, exit } = this.#parts;
+    const { violations, shop, crypto, entry, exit, nym } = this.#parts;
     const stop = this.#stop.signal;
     const marks = new Marks();
     const keyCache = new MemoryKemKeyCache();
@@ -104,6 +118,8 @@ export class Load {
     const uncached: ConnectOptions = { ...common, gateway: entry };
     const through: ConnectOptions = { ...common, gateway: exit, via: entry, keyCache };
     const parts = (options: ConnectOptions) => ({ violations, stop, marks, options });
+    const { harmedSince } = nym;
+    const nymParts = { violations, stop, crypto, harmedSince, aheadS: () => this.entryAheadS, entry: nym.entry };
     const some = <T>(count: number, make: (n: number) => T) => Array.from({ length: count }, (_, n) => make(n + 1));
     return [
       ...some(COUNTS.echo, (n) => new EchoClient(`echo ${n}`, parts(n % 2 === 0 ? direct : uncached))),
@@ -111,6 +127,8 @@ export class Load {
       ...some(COUNTS.handshake, (n) => new HandshakeClient(`handshake ${n}`, parts(n % 2 === 0 ? direct : uncached))),
       ...some(COUNTS.twoHops, (n) => new TwoHopClient(`two hops ${n}`, parts(through))),
       ...some(COUNTS.buyers, (n) => new Buyer(`buyer ${n}`, { violations, stop, shop, options: direct })),
+      ...some(COUNTS.nym, (n) => new NymClient(`nym ${n}`, { ...nymParts, pipelining: n % 2 === 0 })),
+      new NymClient('nym two hops', { ...nymParts, exit: nym.exit, pipelining: false }),
     ];
   }
 }

@@ -1,7 +1,8 @@
 /**
  * What a network can do to one direction of a TCP connection, sans-IO: bytes in, pieces with their times out. Invariant:
  * delaying, splitting and merging keep the stream as it is; duplicating and reordering work on whole frames (lp2.md §2), so
- * that the peers see packets that come twice or late; only `echoBytes`, a cut and a half-close harm the stream.
+ * that the peers see packets that come twice or late; only `echoBytes`, a cut and a half-close harm the stream. A stream
+ * whose frames are not known here (nym.md §2) is harmed by those two as well: whole reads come twice or change places.
  */
 import type { Prng } from '../../test/support/prng.ts';
 
@@ -20,6 +21,14 @@ export type Policy =
   /** The same for one direction of it; the other one goes on. */
   | { readonly kind: 'halfClose'; readonly chance: number };
 export type PolicyKind = Policy['kind'];
+
+/** What a direction is made of, as far as is known here. */
+export type Framing = 'frames' | 'stream';
+
+/** Whether the peers see other bytes than were sent, as no TCP would let them. */
+export function harms({ kind }: Policy, framing: Framing): boolean {
+  return framing === 'stream' && (kind === 'duplicate' || kind === 'reorder');
+}
 
 export type Piece =
   | {
@@ -76,6 +85,7 @@ class FrameMarks {
 
 export class Mangler {
   readonly #prng: Prng;
+  readonly #framing: Framing;
   readonly #marks = new FrameMarks();
   /** A frame that is not whole yet, held back. */
   #partial: Uint8Array = NOTHING;
@@ -85,15 +95,16 @@ export class Mangler {
   #fenceMs = 0;
   #over = false;
 
-  constructor(prng: Prng) {
+  constructor(prng: Prng, framing: Framing = 'frames') {
     this.#prng = prng;
+    this.#framing = framing;
   }
 
   /** What becomes of a read. The pieces own their bytes. Nothing comes of it once the direction is at its end. */
   push(read: Uint8Array, policy: Policy, nowMs: number): Piece[] {
     if (this.#over) return [];
     const chunk = Uint8Array.from(read);
-    const segments = [...this.#marks.segments(chunk)];
+    const segments = this.#segments(chunk);
     if (policy.kind === 'duplicate' || policy.kind === 'reorder') {
       return segments.flatMap((segment) => this.#byFrame(segment, policy, nowMs));
     }
@@ -107,6 +118,11 @@ export class Mangler {
     if (this.#over) return [];
     const rest = this.#partial.length === 0 ? [] : [this.#inOrder(this.#partial, nowMs)];
     return [...rest, this.#stop('end', nowMs)];
+  }
+
+  #segments(chunk: Uint8Array): readonly Segment[] {
+    if (this.#framing === 'stream') return [{ bytes: chunk, begins: true, ends: true }];
+    return [...this.#marks.segments(chunk)];
   }
 
   #byStream(bytes: Uint8Array, policy: Exclude<Policy, { kind: 'duplicate' | 'reorder' }>, nowMs: number): Piece[] {

@@ -18,23 +18,23 @@ const POLICIES: Partial<Readonly<Record<FaultKind, Policy>>> = {
   'tcp-half-close': { kind: 'halfClose', chance: 0.03 },
 };
 
-export function cutConnections({ parts: { entryProxy, exitProxy } }: World): Promise<Strike> {
-  const cut = entryProxy.cutAll() + exitProxy.cutAll();
+export function cutConnections({ parts: { entryDoors, exitDoors } }: World): Promise<Strike> {
+  const cut = entryDoors.cutAll() + exitDoors.cutAll();
   return Promise.resolve({ note: `${cut} connections cut at once`, endedMs: performance.now() });
 }
 
 export async function troubleNetwork({ parts }: World, prng: Prng, kind: FaultKind): Promise<Strike> {
   const policy = POLICIES[kind];
   if (policy === undefined) throw new Error(`assertion: ${kind} is a fault of the network`);
-  const { entryProxy, exitProxy } = parts;
-  const [where, proxies] = prng.pick([
-    ['to the entry', [entryProxy]],
-    ['to the exit', [exitProxy]],
-    ['to both', [entryProxy, exitProxy]],
+  const { entryDoors, exitDoors } = parts;
+  const [where, doors] = prng.pick([
+    ['to the entry', [entryDoors]],
+    ['to the exit', [exitDoors]],
+    ['to both', [entryDoors, exitDoors]],
   ] as const);
   const ms = FOR_MS.least + prng.below(FOR_MS.more);
-  for (const proxy of proxies) proxy.policy = policy;
+  for (const each of doors) each.trouble(policy);
   await wait(ms);
-  for (const proxy of proxies) proxy.calm();
+  for (const each of doors) each.calm();
   return { note: `${where}, for ${ms} ms`, endedMs: performance.now() };
 }

@@ -38,7 +38,7 @@ export abstract class Patient {
         pauseMs = FIRST_PAUSE_MS;
         await this.#rest(this.paceMs);
       } catch (error) {
-        if (!stop.aborted) this.#failed(error);
+        if (!stop.aborted) this.#failed(error, began);
         await this.#rest(pauseMs);
         pauseMs = Math.min(2 * pauseMs, LAST_PAUSE_MS);
       }
@@ -51,14 +51,20 @@ export abstract class Patient {
   protected abstract act(): Promise<void>;
   protected abstract close(): Promise<void>;
 
-  #failed(error: unknown): void {
+  /** Whether what looks like a mistake may come of a fault that struck since the act began. */
+  protected excuses(_error: LewesError, _beganMs: number): boolean {
+    return false;
+  }
+
+  #failed(error: unknown, beganMs: number): void {
     if (!(error instanceof LewesError)) {
       this.parts.violations.tell(`${this.record.name}: ${error instanceof Error ? error.stack : String(error)}`);
       return;
     }
     const told = `${error.code}/${error.reason} during ${error.step}: ${error.message}`;
     this.record.failed(performance.now(), told);
-    if (MISTAKES.has(error.code)) this.parts.violations.tell(`${this.record.name}: ${told}`);
+    if (MISTAKES.has(error.code) && !this.excuses(error, beganMs))
+      this.parts.violations.tell(`${this.record.name}: ${told}`);
   }
 
   async #rest(ms: number): Promise<void> {

@@ -27,10 +27,10 @@ const LEAP_MS = 7 * HOUR_MS;
 
 /** SIGKILL of the whole gateway, with the store that it was writing; what is on disk is compared with what customers know. */
 export async function killWithStore(world: World): Promise<Strike> {
-  const { entryProxy, shop } = world.parts;
+  const { entryDoors, shop } = world.parts;
   await world.entry.kill();
-  entryProxy.target = undefined;
-  entryProxy.cutAll();
+  entryDoors.shut();
+  entryDoors.cutAll();
   await wait(READ_OUT_MS);
   const { registrations, done, undone } = await checkStore(world.storePath, shop.customers);
   await world.startEntry();
@@ -80,10 +80,10 @@ export async function pauseLong({ entry }: World): Promise<Strike> {
 }
 
 export async function killExit(world: World): Promise<Strike> {
-  const { exitProxy } = world.parts;
-  exitProxy.target = undefined;
+  const { exitDoors } = world.parts;
+  exitDoors.shut();
   await world.exit.kill();
-  exitProxy.cutAll();
+  exitDoors.cutAll();
   await world.startExit();
   return { note: 'killed and started anew', endedMs: performance.now() };
 }
@@ -113,7 +113,7 @@ export async function exhaustDescriptors(world: World): Promise<Strike> {
   for (const socket of sockets) socket.resume().once('end', () => refused++);
   try {
     await Promise.all(sockets.map(settled));
-    world.parts.entryProxy.cutAll();
+    world.parts.entryDoors.cutAll();
     await wait(EXHAUSTED_MS);
     // The system took them, and the gateway had to let them go again.
     if (refused === 0) throw new Error('its file descriptors were not exhausted');
@@ -129,14 +129,20 @@ function settled(socket: Socket): Promise<unknown> {
   return Promise.race([once(socket, 'connect'), once(socket, 'close')]).catch(() => undefined);
 }
 
+/** The entry's calendar clock, and what its HTTP answers would be dated. */
+async function shift(world: World, unixMs: number): Promise<void> {
+  await world.entry.ask('jump', { monotonicMs: 0, unixMs });
+  world.parts.load.entryAheadS += unixMs / 1_000;
+}
+
 /** Hours to and fro: whoever connects meanwhile gets in, by the gateway's hint; and so when the clock is right again. */
 export async function jumpHours(world: World, prng: Prng, direction: 1 | -1): Promise<Strike> {
   const hours = 1 + prng.below(6);
   const unixMs = direction * hours * HOUR_MS;
   const jumpedMs = performance.now();
-  await world.entry.ask('jump', { monotonicMs: 0, unixMs });
+  await shift(world, unixMs);
   const { ms } = await world.parts.load.recovered(jumpedMs, performance.now());
-  await world.entry.ask('jump', { monotonicMs: 0, unixMs: -unixMs });
+  await shift(world, -unixMs);
   const slowest = Math.round(Math.max(0, ...ms));
   return {
     note: `${direction * hours} h and back; recovered within ${slowest} ms meanwhile`,
@@ -148,9 +154,9 @@ export async function jumpHours(world: World, prng: Prng, direction: 1 | -1): Pr
 export async function jumpDays(world: World, prng: Prng): Promise<Strike> {
   const hours = 25 + prng.below(100);
   const unixMs = (prng.chance(0.5) ? 1 : -1) * hours * HOUR_MS;
-  await world.entry.ask('jump', { monotonicMs: 0, unixMs });
+  await shift(world, unixMs);
   await wait(DAYS_FOR_MS);
-  await world.entry.ask('jump', { monotonicMs: 0, unixMs: -unixMs });
+  await shift(world, -unixMs);
   return { note: `${unixMs / HOUR_MS} h and back`, endedMs: performance.now() };
 }
 

@@ -6,7 +6,7 @@
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 import type { Prng } from '../../test/support/prng.ts';
-import { Mangler, type Piece, type Policy } from './mangle.ts';
+import { type Framing, harms, Mangler, type Piece, type Policy } from './mangle.ts';
 
 const CALM: Policy = { kind: 'calm' };
 const MAX_QUEUED_BYTES = 2 ** 20;
@@ -17,17 +17,20 @@ export class ChaosProxy {
   target: number | undefined;
   readonly #server: Server;
   readonly #prng: Prng;
+  readonly #framing: Framing;
   readonly #connections = new Set<ProxiedConnection>();
+  #harmedMs = Number.NEGATIVE_INFINITY;
 
-  private constructor(server: Server, prng: Prng) {
+  private constructor(server: Server, prng: Prng, framing: Framing) {
     this.#server = server;
     this.#prng = prng;
+    this.#framing = framing;
     server.on('connection', (socket) => this.#accept(socket));
   }
 
-  static async listen(prng: Prng): Promise<ChaosProxy> {
+  static async listen(prng: Prng, framing: Framing = 'frames'): Promise<ChaosProxy> {
     const server = createServer({ noDelay: true, allowHalfOpen: true });
-    const proxy = new ChaosProxy(server, prng);
+    const proxy = new ChaosProxy(server, prng, framing);
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');
     return proxy;
@@ -43,6 +46,11 @@ export class ChaosProxy {
 
   get connections(): number {
     return this.#connections.size;
+  }
+
+  /** Whether what passed since then may have been harmed, as no TCP would. */
+  harmedSince(ms: number): boolean {
+    return this.#harmedMs >= ms;
   }
 
   calm(): void {
@@ -70,10 +78,26 @@ export class ChaosProxy {
       return;
     }
     const server = connect({ port: target, host: '127.0.0.1', noDelay: true, allowHalfOpen: true });
-    const connection = new ProxiedConnection(client, server, this.#prng, () => this.policy);
+    const connection = new ProxiedConnection(client, server, {
+      prng: this.#prng,
+      framing: this.#framing,
+      policy: () => this.#policyNow(),
+    });
     this.#connections.add(connection);
     connection.onGone(() => this.#connections.delete(connection));
   }
+
+  /** Asked for each read. */
+  #policyNow(): Policy {
+    if (harms(this.policy, this.#framing)) this.#harmedMs = performance.now();
+    return this.policy;
+  }
+}
+
+interface ProxySetting {
+  readonly prng: Prng;
+  readonly framing: Framing;
+  readonly policy: () => Policy;
 }
 
 class ProxiedConnection {
@@ -81,10 +105,10 @@ class ProxiedConnection {
   readonly #sockets: readonly [Socket, Socket];
   #gone: () => void = () => undefined;
 
-  constructor(client: Socket, server: Socket, prng: Prng, policy: () => Policy) {
+  constructor(client: Socket, server: Socket, setting: ProxySetting) {
     this.#sockets = [client, server];
     const cut = () => this.cut();
-    this.#lanes = [new Lane(client, server, { prng, policy, cut }), new Lane(server, client, { prng, policy, cut })];
+    this.#lanes = [new Lane(client, server, { ...setting, cut }), new Lane(server, client, { ...setting, cut })];
     for (const [at, socket] of this.#sockets.entries()) {
       // A reset is passed on as one; so is the end of a socket whose data was all read.
       socket.on('error', cut);
@@ -106,9 +130,7 @@ class ProxiedConnection {
   }
 }
 
-interface LaneDependencies {
-  readonly prng: Prng;
-  readonly policy: () => Policy;
+interface LaneDependencies extends ProxySetting {
   readonly cut: () => void;
 }
 
@@ -124,10 +146,10 @@ class Lane {
   #timer: NodeJS.Timeout | undefined;
   #ended = false;
 
-  constructor(source: Socket, destination: Socket, { prng, policy, cut }: LaneDependencies) {
+  constructor(source: Socket, destination: Socket, { prng, framing, policy, cut }: LaneDependencies) {
     this.#source = source;
     this.#destination = destination;
-    this.#mangler = new Mangler(prng);
+    this.#mangler = new Mangler(prng, framing);
     this.#cut = cut;
     source.on('data', (chunk: Buffer) => this.#take(this.#mangler.push(chunk, policy(), performance.now())));
     source.once('end', () => this.sourceClosed());

@@ -1,13 +1,16 @@
 /**
- * Everything of a chaos run: two gateways with a proxy before each, a small disk for the store, a WireGuard interface, and the
+ * Everything of a chaos run: two gateways with proxies before each, a small disk for the store, a WireGuard interface, and the
  * watch over logs, memory and sealings. Invariant: what was made is gone after `remove`, or when this process exits.
  */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
+import { type NymNodeData, nymNodeByHand } from '../../src/client/index.ts';
+import type { NymKeys } from '../../src/gateway/nym/nym-service.ts';
 import { type BlindKey, generateBlindKey } from '../../src/issuer/blind-key.ts';
 import { loadProvider } from '../../src/lp/crypto/load.ts';
+import { nymCrypto } from '../../src/lp/crypto/nym-load.ts';
 import type { CryptoProvider } from '../../src/lp/crypto/provider.ts';
 import { encodeTokenChallenge } from '../../src/lp/wire/privacy-pass.ts';
 import { encodeBase58 } from '../../src/ops/base58.ts';
@@ -18,11 +21,11 @@ import { WireGuardGo } from '../e2e/wireguard-go.ts';
 import { Shop } from './buyers.ts';
 import type { ChildSetup } from './child-messages.ts';
 import { entryConfig, exitConfig, ISSUER, MAX_REPLACEMENTS, REPLACEMENT_WINDOW_MS } from './config.ts';
+import { Doors } from './doors.ts';
 import { ChaosGateway } from './gateway-process.ts';
 import { isExpected, isExpectedToSay, type LogLine, type MemoryBound, type Violations } from './invariants.ts';
 import type { FaultKind, Need } from './kinds.ts';
 import { Load } from './load.ts';
-import { ChaosProxy } from './proxy.ts';
 import { Replacements } from './schedule.ts';
 import { recordSeals } from './seal-record.ts';
 import { SealWatch } from './seal-table.ts';
@@ -34,7 +37,7 @@ const DISK_BYTES = 24 * 2 ** 20;
 /** `--max-old-space-size` of the process would stand above it. */
 const SHARD_HEAP_MB = 48;
 /** The entry's: what it has open without clients, the clients of the load, and some. */
-export const ENTRY_DESCRIPTORS = 192;
+export const ENTRY_DESCRIPTORS = 204;
 const EXIT_DESCRIPTORS = 1_024;
 
 interface WorldParts {
@@ -42,8 +45,8 @@ interface WorldParts {
   readonly crypto: CryptoProvider;
   readonly violations: Violations;
   readonly memory: MemoryBound;
-  readonly entryProxy: ChaosProxy;
-  readonly exitProxy: ChaosProxy;
+  readonly entryDoors: Doors;
+  readonly exitDoors: Doors;
   readonly wireguard: WireGuardGo | undefined;
   readonly disk: SmallDisk | undefined;
   readonly issuerKey: BlindKey;
@@ -105,16 +108,16 @@ export class World {
   }
 
   async startEntry(): Promise<void> {
-    const { setups, entryProxy } = this.parts;
+    const { setups, entryDoors } = this.parts;
     this.#entry = await this.#start('entry', setups.entry, ENTRY_DESCRIPTORS);
     this.replacements.forget();
-    entryProxy.target = this.#entry.port;
+    entryDoors.open(this.#entry);
   }
 
   async startExit(): Promise<void> {
-    const { setups, exitProxy } = this.parts;
+    const { setups, exitDoors } = this.parts;
     this.#exit = await this.#start('exit', setups.exit, EXIT_DESCRIPTORS);
-    exitProxy.target = this.#exit.port;
+    exitDoors.open(this.#exit);
   }
 
   /** One that may be replaced once more within its minute, after a wait if need be; noted as struck if it will be. */
@@ -183,8 +186,8 @@ async function makeParts(
   if (disk !== undefined) undo.push(() => disk.remove());
   const wireguard = without.includes('wireguard') ? undefined : await WireGuardGo.create();
   if (wireguard !== undefined) undo.push(() => wireguard.remove());
-  const [entryProxy, exitProxy] = [await ChaosProxy.listen(prng), await ChaosProxy.listen(prng)];
-  for (const proxy of [entryProxy, exitProxy]) undo.push(() => proxy.close());
+  const [entryDoors, exitDoors] = [await Doors.listen(prng), await Doors.listen(prng)];
+  for (const doors of [entryDoors, exitDoors]) undo.push(() => doors.close());
 
   const crypto = await loadProvider('auto');
   const issuerKey = await generateBlindKey();
@@ -199,26 +202,28 @@ async function makeParts(
   const plan = {
     shards: SHARDS,
     exitIdentity: encodeBase58(exitKey),
-    exitPort: exitProxy.port,
+    exitPort: exitDoors.lp.port,
+    exitNymPort: exitDoors.nym.port,
     wireGuard: wireguard?.name,
   };
-  const setup = (name: string, config: string, seed: Uint8Array, issuerSpki: Uint8Array | undefined): ChildSetup => {
+  const setup = (name: string, config: string, seed: Uint8Array): ChildSetup => {
     const configFile = join(directory, `${name}.toml`);
     writeFileSync(configFile, config);
     return {
       configFile,
       seed,
-      issuerSpki,
+      issuerSpki: issuerKey.spki,
       storePath: join(disk?.path ?? directory, 'store'),
       wireGuardSecret: random(32),
+      nymKeys: { lpSecret: clampedSecret(), kemSeed: random(64) },
       sealPath: join(sealDirectory, name),
       sealSalt,
       shardHeapMb: SHARD_HEAP_MB,
     };
   };
   const setups = {
-    entry: setup('entry', entryConfig(plan), entrySeed, issuerKey.spki),
-    exit: setup('exit', exitConfig(), exitSeed, undefined),
+    entry: setup('entry', entryConfig(plan), entrySeed),
+    exit: setup('exit', exitConfig(), exitSeed),
   };
   const challenge = encodeTokenChallenge({ issuerName: ISSUER, originInfo: encodeBase58(entryKey) });
   const shop = new Shop({ prng, issuerKey, challenge, customers: CUSTOMERS });
@@ -226,16 +231,21 @@ async function makeParts(
     crypto: recordSeals(crypto, sealSalt, (record) => seals.note(record, 'a client')),
     violations,
     shop,
-    entry: { address: entryProxy.address, identity: entryKey },
-    exit: { address: exitProxy.address, identity: exitKey },
+    entry: { address: entryDoors.lp.address, identity: entryKey },
+    exit: { address: exitDoors.lp.address, identity: exitKey },
+    nym: {
+      entry: nymNodeOf(crypto, setups.entry.nymKeys, entryDoors.nym.address),
+      exit: nymNodeOf(crypto, setups.exit.nymKeys, exitDoors.nym.address),
+      harmedSince: (ms) => [entryDoors, exitDoors].some(({ nym }) => nym.harmedSince(ms)),
+    },
   });
   return {
     directory,
     crypto,
     violations,
     memory,
-    entryProxy,
-    exitProxy,
+    entryDoors,
+    exitDoors,
     wireguard,
     disk,
     issuerKey,
@@ -263,6 +273,22 @@ function random(length: number): Uint8Array {
   const bytes = new Uint8Array(length);
   systemRandom.fill(bytes);
   return bytes;
+}
+
+/** Of X25519, as key files have it. */
+function clampedSecret(): Uint8Array {
+  const secret = random(32);
+  secret[0] = (secret[0] ?? 0) & 0xf8;
+  secret[31] = ((secret[31] ?? 0) & 0x7f) | 0x40;
+  return secret;
+}
+
+/** As clients know it, behind its proxy. */
+function nymNodeOf(crypto: CryptoProvider, { lpSecret, kemSeed }: NymKeys, address: string): NymNodeData {
+  const kem = crypto.kems['ml-kem-768'].secretKeyFromSeed(kemSeed);
+  const kemDigest = nymCrypto(crypto).digest('blake3', kem.publicKey.bytes);
+  kem.wipe();
+  return nymNodeByHand({ address, lpKey: crypto.x25519PublicKey(lpSecret), kemDigest });
 }
 
 export function inMiB(bytes: number): string {

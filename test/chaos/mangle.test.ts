@@ -1,7 +1,7 @@
 /** What the proxy of the chaos runner does to a direction of a connection, without sockets. */
 import { fc, testProp } from '@fast-check/ava';
 import test from 'ava';
-import { framesIn, Mangler, type Piece, type Policy } from '../../scripts/chaos/mangle.ts';
+import { framesIn, harms, Mangler, type Piece, type Policy } from '../../scripts/chaos/mangle.ts';
 import { Prng } from '../support/prng.ts';
 
 const HARMLESS: readonly Policy[] = [
@@ -90,6 +90,27 @@ test('bytes that come twice break the framing', (t) => {
   const { stream } = streamOf(prng, 1);
   const out = written(mangled(prng, stream, [{ kind: 'duplicate', frames: 0, echoBytes: 1 }]));
   t.true(out.length > stream.length && out.length <= stream.length + 64);
+});
+
+test('a stream of unknown framing is harmed by reads that come twice or change places, and by nothing else', (t) => {
+  const reads = Array.from({ length: 12 }, (_, n) => new Uint8Array(40).fill(n));
+  const out = (policy: Policy) => {
+    const mangler = new Mangler(new Prng(8), 'stream');
+    return written(reads.flatMap((read) => mangler.push(read, policy, 0)));
+  };
+  t.deepEqual(
+    out({ kind: 'duplicate', frames: 1, echoBytes: 0 }),
+    Buffer.concat(reads.flatMap((read) => [read, read])),
+  );
+  const moved = out({ kind: 'reorder', holdMs: 30 });
+  t.notDeepEqual(moved, Buffer.concat(reads));
+  t.deepEqual([...moved].sort(), [...Buffer.concat(reads)].sort());
+  for (const policy of HARMLESS) t.deepEqual(out(policy), Buffer.concat(reads));
+  t.deepEqual(
+    [...HARMLESS, ...BY_FRAME].filter((policy) => harms(policy, 'stream')),
+    BY_FRAME,
+  );
+  t.false([...HARMLESS, ...BY_FRAME].some((policy) => harms(policy, 'frames')));
 });
 
 for (const kind of ['cut', 'halfClose'] as const) {

@@ -2,7 +2,7 @@
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import test, { type ExecutionContext } from 'ava';
-import type { Policy } from '../../scripts/chaos/mangle.ts';
+import type { Framing, Policy } from '../../scripts/chaos/mangle.ts';
 import { ChaosProxy } from '../../scripts/chaos/proxy.ts';
 import { Prng } from '../support/prng.ts';
 import { until } from '../support/stepped-time.ts';
@@ -10,11 +10,14 @@ import { until } from '../support/stepped-time.ts';
 const MESSAGE = Buffer.concat([Buffer.of(0x0f, 0xa0), Buffer.alloc(4_000, 7)]);
 
 /** A server that sends back what it gets, behind a proxy. */
-async function worldOf(t: ExecutionContext): Promise<{ proxy: ChaosProxy; dial: () => Promise<Socket> }> {
+async function worldOf(
+  t: ExecutionContext,
+  framing: Framing = 'frames',
+): Promise<{ proxy: ChaosProxy; dial: () => Promise<Socket> }> {
   const server = createServer((socket) => socket.on('error', () => undefined).pipe(socket));
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
-  const proxy = await ChaosProxy.listen(new Prng(1));
+  const proxy = await ChaosProxy.listen(new Prng(1), framing);
   proxy.target = (server.address() as AddressInfo).port;
   const sockets: Socket[] = [];
   t.teardown(async () => {
@@ -72,6 +75,22 @@ test('cutting all ends every connection, and the next one works', async (t) => {
   const next = await dial();
   next.write(MESSAGE);
   t.deepEqual(await readAll(next, MESSAGE.length), MESSAGE);
+});
+
+test('it says since when bytes of a stream of unknown framing may have been harmed', async (t) => {
+  for (const framing of ['frames', 'stream'] as const) {
+    const { proxy, dial } = await worldOf(t, framing);
+    const socket = await dial();
+    socket.write(MESSAGE);
+    await readAll(socket, MESSAGE.length);
+    t.false(proxy.harmedSince(0));
+    const beganMs = performance.now();
+    proxy.policy = { kind: 'duplicate', frames: 1, echoBytes: 0 };
+    socket.write(MESSAGE);
+    await readAll(socket, MESSAGE.length);
+    t.is(proxy.harmedSince(beganMs), framing === 'stream');
+    t.false(proxy.harmedSince(performance.now() + 1));
+  }
 });
 
 test('without anything behind it connections are ended', async (t) => {

@@ -10,9 +10,11 @@ import type { ShardWorkerData } from '../../../src/shard/worker-data.ts';
 import { systemRandom } from '../../../src/system/random.ts';
 import { obey, takeOrder } from '../orders.ts';
 import { recordSeals, SealFile } from '../seal-record.ts';
+import { countStreams } from '../stream-count.ts';
 import type { ChaosShardData } from './thread-data.ts';
 
-const { options, crypto, memory, port, orders, sealPath, sealSalt } = workerData as ChaosShardData & ShardWorkerData;
+const { options, crypto, memory, port, orders, streams, sealPath, sealSalt } = workerData as ChaosShardData &
+  ShardWorkerData;
 const seals = new SealFile(`${sealPath}-${threadId}`);
 
 const shard = new Shard(options, {
@@ -26,6 +28,7 @@ serveBatches(memory, port, (batch) => {
   if (order?.when === 'before') obey(order);
   const result = shard.handle(batch);
   seals.flush();
+  countStreams(streams, shard.streams?.size ?? 0);
   if (order?.when === 'after') obey(order);
   return result;
 });

@@ -10,4 +10,6 @@ export interface ChaosShardData extends ShardThreadOptions, ChaosThreadData {
   /** Where sealings are written down: the path of a file, but for what tells threads apart. */
   readonly sealPath: string;
   readonly sealSalt: Uint8Array;
+  /** How many of Nym's connections it knows. */
+  readonly streams: SharedArrayBuffer;
 }

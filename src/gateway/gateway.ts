@@ -66,7 +66,7 @@ export interface GatewayDependencies {
 const TICK_MS = 250;
 const CONNECTION_SWEEP_TICKS = 4;
 const ADMISSION_SWEEP_BUDGET = 2_048;
-const SHARD_START_TIMEOUT_MS = 10_000;
+const SHARD_START_TIMEOUT_MS = 30_000;
 /** A large store is checked while it is opened. */
 const REGISTRAR_START_TIMEOUT_MS = 30_000;
 const DRAIN_POLL_MS = 20;

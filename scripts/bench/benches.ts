@@ -14,6 +14,7 @@ import { leaseFigures } from './leases.ts';
 import { churnFigures, idleFigures, millionFigures } from './memory.ts';
 import { microFigures } from './micro.ts';
 import { nymCoreFigures } from './nym.ts';
+import { nymGatewayFigures } from './nym-gateway.ts';
 import { overloadFigures } from './overload.ts';
 import { registrationFigures } from './registration.ts';
 import { soakFigures } from './soak.ts';
@@ -44,6 +45,7 @@ export const BENCHES: readonly Bench[] = [
   { group: 'gateway', name: 'pipelined', run: ({ quick }) => pipelinedFigures(quick) },
   { group: 'gateway', name: 'forward', run: ({ quick }) => forwardFigures(quick) },
   { group: 'gateway', name: 'registration', run: ({ quick }) => registrationFigures(quick) },
+  { group: 'gateway', name: 'nym-handshake', run: ({ quick }) => nymGatewayFigures(quick) },
   { group: 'gateway', name: 'scaling', run: ({ quick }) => scalingFigures(quick) },
   { group: 'memory', name: 'idle', run: ({ quick }) => idleFigures(quick) },
   { group: 'memory', name: 'million', run: () => millionFigures() },

@@ -1,7 +1,7 @@
 /**
  * Child: a whole gateway with limits out of the way. Arguments: shards or "auto"; `paid` for registrations in a store on disk
- * that cost a token. Tells its port and identity, and the issuer's private key where it has one; then its state. The request
- * `{exit}` lists an exit that clients may reach through it.
+ * that cost a token, `nym` for Nym's listener beside the other. Tells its port and identity, the issuer's private key or Nym's
+ * port and public keys where it has them; then its state. The request `{exit}` lists an exit that clients may reach through it.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -20,10 +20,11 @@ import { systemRandom } from '../../src/system/random.ts';
 import { systemTimers } from '../../src/system/timers.ts';
 import { serve } from './children.ts';
 import { ThreadGroup } from './cpu.ts';
-import type { ServerRequest, ServerState } from './gateway.ts';
+import type { ServerFacts, ServerRequest, ServerState } from './gateway.ts';
 import { ISSUER_NAME } from './registrations.ts';
 
 const paid = process.argv[3] === 'paid';
+const nym = process.argv[3] === 'nym';
 /** Not in memory: what a commit costs belongs to the figure. */
 const directory = paid ? mkdtempSync(join(tmpdir(), 'lewes-bench-')) : undefined;
 process.once('exit', () => directory !== undefined && rmSync(directory, { recursive: true, force: true }));
@@ -48,6 +49,7 @@ const loaded = loadConfig({
     'limits.sessions_per_address=1000000',
     'limits.connections_per_address=100000',
     ...REGISTRATIONS,
+    ...(nym ? ['nym.listen=127.0.0.1:0', 'nym.connections=1000000'] : []),
   ],
 });
 if (!loaded.ok) throw new Error(JSON.stringify(loaded.errors));
@@ -55,6 +57,8 @@ const crypto = await loadProvider('auto');
 const seed = new Uint8Array(32);
 systemRandom.fill(seed);
 const publicKey = crypto.ed25519PublicKey(seed);
+/** X25519 secret, and seed of ML-KEM-768. */
+const NYM_KEYS = { lpSecret: new Uint8Array(32).fill(0x40), kemSeed: new Uint8Array(64).fill(2) };
 const shards = new ThreadGroup();
 const registrar = new ThreadGroup();
 const gateway = new Gateway(
@@ -71,6 +75,7 @@ const gateway = new Gateway(
     startRegistrar: () => registrar.start(() => startRegistrarThread(workerEntry('registrar'))),
     storePath: directory === undefined ? '' : join(directory, 'store'),
     wireGuardSecret: () => new Uint8Array(32).fill(1),
+    ...(nym && { nymKeys: NYM_KEYS }),
   },
 );
 const issuerKey = paid ? await generateBlindKey() : undefined;
@@ -107,7 +112,14 @@ function allow({ identity, port }: { readonly identity: Uint8Array; readonly por
   gateway.reload({ ...gateway.config, forward: { ...gateway.config.forward, allow: [exit] } });
 }
 
-const facts = { port: gateway.listening[0]?.port, identity: publicKey, crypto: crypto.name };
+function nymFacts(): ServerFacts['nym'] {
+  const port = gateway.nym?.listening?.port;
+  if (port === undefined) return undefined;
+  const kemKey = crypto.kems['ml-kem-768'].secretKeyFromSeed(NYM_KEYS.kemSeed).publicKey.bytes;
+  return { port, lpKey: crypto.x25519PublicKey(NYM_KEYS.lpSecret), kemDigest: crypto.blake3(kemKey) };
+}
+
+const facts = { port: gateway.listening[0]?.port, identity: publicKey, crypto: crypto.name, nym: nymFacts() };
 serve({ ...facts, ...(issuerKey && { issuerKey: formatBlindKey(issuerKey) }) }, ({ exit }: ServerRequest) => {
   if (exit !== undefined) allow(exit);
   return state();

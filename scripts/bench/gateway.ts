@@ -10,6 +10,8 @@ export interface ServerFacts {
   readonly identity?: Uint8Array;
   /** PEM. */
   readonly issuerKey?: string;
+  /** Where Nym is spoken. */
+  readonly nym?: { readonly port: number; readonly lpKey: Uint8Array; readonly kemDigest: Uint8Array };
 }
 
 export interface ServerRequest {

@@ -134,6 +134,16 @@ export const EARLIER_TARGETS: readonly Target[] = [
     alternatives: [[atMost('core/lp1-native-handshake', 1.35)]],
   },
   {
+    row: 'responder in process',
+    text: 'Nym: KKT request and message 1, native: ≤ 1.35 × the sum of primitives',
+    alternatives: [[atMost('core/nym-native-handshake', 1.35)]],
+  },
+  {
+    row: 'frame in process',
+    text: 'Nym: a frame of 256 bytes opened and one sealed, native: ≤ 3 µs',
+    alternatives: [[atMost('core/nym-native-open-seal', 3, 'us')]],
+  },
+  {
     row: 'registration',
     text: 'CPU of handshake, token and LMDB ≤ 1.8 × of the handshake alone',
     alternatives: [[atMost('gateway/registration-cpu-vs-handshake', 1.8)]],

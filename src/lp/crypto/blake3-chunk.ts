@@ -1,5 +1,6 @@
 /**
- * BLAKE3 of an input of one chunk (at most 1,024 bytes): section 2 of its specification without the tree. A key schedule
+ * BLAKE3 of an input of one chunk (at most 1,024 bytes) or two: section 2 of its specification with no more of the tree than
+ * one parent. A key schedule
  * calls it with secrets, so words are locals and elements of an Int32Array and never numbers on the heap, whose allocation
  * takes time that depends on their values; no branch and no index depends on the input but for its length. Nothing of an
  * input is left behind.
@@ -14,6 +15,7 @@ const KEY_WORDS = 8;
 
 const CHUNK_START = 1;
 const CHUNK_END = 2;
+const PARENT = 4;
 const ROOT = 8;
 const DERIVE_KEY_CONTEXT = 32;
 const DERIVE_KEY_MATERIAL = 64;
@@ -31,6 +33,8 @@ const SCHEDULE_LENGTH = 7 * WORDS;
 
 /** Of one call at a time: the chaining value, and a block as bytes and as words. */
 const CHAIN = new Int32Array(KEY_WORDS);
+/** Of the first chunk of two. */
+const FIRST = new Int32Array(KEY_WORDS);
 const BLOCK = new Uint8Array(BLOCK_LENGTH);
 const BLOCK_VIEW = new DataView(BLOCK.buffer);
 const MESSAGE = new Int32Array(WORDS);
@@ -51,7 +55,7 @@ function rotate(x: number, right: number): number {
 }
 
 /** MESSAGE into CHAIN. */
-function compress(length: number, flags: number): void {
+function compress(length: number, flags: number, chunk: number): void {
   let v0 = CHAIN[0] ?? 0;
   let v1 = CHAIN[1] ?? 0;
   let v2 = CHAIN[2] ?? 0;
@@ -64,7 +68,7 @@ function compress(length: number, flags: number): void {
   let v9 = IV1;
   let v10 = IV2;
   let v11 = IV3;
-  let v12 = 0;
+  let v12 = chunk;
   let v13 = 0;
   let v14 = length;
   let v15 = flags;
@@ -97,20 +101,42 @@ function compress(length: number, flags: number): void {
   CHAIN[7] = v7 ^ v15;
 }
 
-/** Leaves the hash in CHAIN. */
-function absorb(key: Int32Array, mode: number, input: Uint8Array): void {
-  if (input.length > CHUNK_LENGTH) throw new RangeError(`${input.length} bytes are more than one chunk of BLAKE3`);
-  for (let i = 0; i < KEY_WORDS; i++) CHAIN[i] = key[i] ?? 0;
+/** The bytes from `start` to `end` as the chunk of this number. Leaves its value in CHAIN: the hash itself, with ROOT in `last`. */
+function absorb(
+  key: Int32Array,
+  mode: number,
+  input: Uint8Array,
+  start: number,
+  end: number,
+  chunk: number,
+  last: number,
+): void {
+  CHAIN.set(key);
   let flags = mode | CHUNK_START;
-  let at = 0;
-  for (; input.length - at > BLOCK_LENGTH; at += BLOCK_LENGTH) {
+  let at = start;
+  for (; end - at > BLOCK_LENGTH; at += BLOCK_LENGTH) {
     setMessage(input, at, BLOCK_LENGTH);
-    compress(BLOCK_LENGTH, flags);
+    compress(BLOCK_LENGTH, flags, chunk);
     flags = mode;
   }
-  const left = input.length - at;
-  setMessage(input, at, left);
-  compress(left, flags | CHUNK_END | ROOT);
+  setMessage(input, at, end - at);
+  compress(end - at, flags | CHUNK_END | last, chunk);
+}
+
+function absorbOne(key: Int32Array, mode: number, input: Uint8Array): void {
+  if (input.length > CHUNK_LENGTH) throw new RangeError(`${input.length} bytes are more than one chunk of BLAKE3`);
+  absorb(key, mode, input, 0, input.length, 0, ROOT);
+}
+
+function absorbTwo(key: Int32Array, mode: number, input: Uint8Array): void {
+  absorb(key, mode, input, 0, CHUNK_LENGTH, 0, 0);
+  FIRST.set(CHAIN);
+  absorb(key, mode, input, CHUNK_LENGTH, input.length, 1, 0);
+  MESSAGE.set(FIRST);
+  MESSAGE.set(CHAIN, KEY_WORDS);
+  CHAIN.set(key);
+  compress(BLOCK_LENGTH, mode | PARENT | ROOT, 0);
+  FIRST.fill(0);
 }
 
 /** So many bytes of the input and zeros behind them, as words. */
@@ -128,13 +154,27 @@ function wipeScratch(): void {
 
 /** The key that a context stands for. Contexts are constants and public. */
 export function contextKey(context: Uint8Array): Int32Array {
-  absorb(IV, DERIVE_KEY_CONTEXT, context);
+  absorbOne(IV, DERIVE_KEY_CONTEXT, context);
   return CHAIN.slice();
 }
 
 /** BLAKE3's derive-key mode, 32 bytes, of at most {@link CHUNK_LENGTH} bytes. */
 export function deriveKeyOfChunk(key: Int32Array, material: Uint8Array): Uint8Array {
-  absorb(key, DERIVE_KEY_MATERIAL, material);
+  absorbOne(key, DERIVE_KEY_MATERIAL, material);
+  return takeHash();
+}
+
+/** The same of more than one chunk, and at most two. */
+export function deriveKeyOfTwoChunks(key: Int32Array, material: Uint8Array): Uint8Array {
+  if (material.length <= CHUNK_LENGTH || material.length > 2 * CHUNK_LENGTH) {
+    throw new RangeError(`${material.length} bytes are not two chunks of BLAKE3`);
+  }
+  absorbTwo(key, DERIVE_KEY_MATERIAL, material);
+  return takeHash();
+}
+
+/** Out of CHAIN, with nothing left in scratch memory. */
+function takeHash(): Uint8Array {
   const derived = new Uint8Array(HASH_LENGTH);
   for (let i = 0; i < KEY_WORDS; i++) {
     const value = CHAIN[i] ?? 0;

@@ -1,12 +1,12 @@
 /**
  * BLAKE3 derive-key: `KDF(label, m)` of lp2.md, whose context is `"lewes-protocol v2 " + label`, and lp1.md's KDF with a
  * context of its own. Both providers share it. The key that a context stands for is computed once and kept by name. What
- * the protocols derive from fits one chunk (blake3-chunk.ts); noble's hasher takes what is longer.
+ * the protocols derive from fits one chunk (blake3-chunk.ts) or, in Nym's, two; noble's hasher takes what is longer.
  */
 
 import { blake3 } from '@noble/hashes/blake3.js';
 import { utf8ToBytes } from '@noble/hashes/utils.js';
-import { CHUNK_LENGTH, contextKey, deriveKeyOfChunk } from './blake3-chunk.ts';
+import { CHUNK_LENGTH, contextKey, deriveKeyOfChunk, deriveKeyOfTwoChunks } from './blake3-chunk.ts';
 
 const CONTEXT_PREFIX = 'lewes-protocol v2 ';
 /** Labels and contexts are the specifications', about a dozen each: more means that something variable is used as one. */
@@ -22,9 +22,9 @@ class ContextKeys {
 
   derive(name: string, material: Uint8Array): Uint8Array {
     const key = this.#keys.get(name) ?? this.#create(name);
-    return material.length <= CHUNK_LENGTH
-      ? deriveKeyOfChunk(key, material)
-      : blake3(material, { context: this.#context(name) });
+    if (material.length <= CHUNK_LENGTH) return deriveKeyOfChunk(key, material);
+    if (material.length <= 2 * CHUNK_LENGTH) return deriveKeyOfTwoChunks(key, material);
+    return blake3(material, { context: this.#context(name) });
   }
 
   #create(name: string): Int32Array {

@@ -71,7 +71,7 @@ export class ShortGcm extends Redacted {
     this.#cipher(at, length);
     this.#hash(at, length);
     data.set(this.#ghash.result, length);
-    bytes.set(data.subarray(0, length + TAG_LENGTH), offset);
+    bytes.set(this.#ghash.first(length + TAG_LENGTH), offset);
     this.#ghash.clear(0);
   }
 
@@ -86,7 +86,7 @@ export class ShortGcm extends Redacted {
     const good = difference === 0;
     if (good) {
       this.#cipher(at, length);
-      bytes.set(data.subarray(0, length), offset);
+      bytes.set(this.#ghash.first(length), offset);
     } else bytes.fill(0, offset, end);
     this.#ghash.clear(length);
     return good;

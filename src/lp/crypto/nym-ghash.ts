@@ -20,6 +20,7 @@ const POWERS_AT = 64;
 const HIGH_ROWS_AT = 256;
 const LOW_ROWS_AT = 512;
 const DATA_AT = 1_024;
+const MAX_KEPT_LENGTH = 2_048;
 
 const ZERO = op.constant(new Array<number>(BLOCK).fill(0));
 /** Two halves, each with its bytes the other way round. */
@@ -28,7 +29,7 @@ const SWAP_HALVES = [7, 6, 5, 4, 3, 2, 1, 0, 15, 14, 13, 12, 11, 10, 9, 8];
 const REDUCTION = 0xe1n << 56n;
 
 const [POINTER, END] = [0, 1];
-const LOCALS = ['x', 'high', 'low', 'sum', 'carry', 'shifted', 'zero'] as const;
+const LOCALS = ['x', 'high', 'low', 'sum', 'carry', 'upperSum', 'upperCarry', 'shifted', 'zero'] as const;
 const HALVES = ['a', 'b', 'lost'] as const;
 const indexOf = (name: (typeof LOCALS)[number] | (typeof HALVES)[number]) => 2 + [...LOCALS, ...HALVES].indexOf(name);
 const get = (name: Parameters<typeof indexOf>[0]) => op.get(indexOf(name));
@@ -82,25 +83,44 @@ function rows(at: number, firstPower: number): Code {
   return code;
 }
 
-/** Bytes one place to the right: into the sum a zero comes, into the carry the sum's last byte. */
-const SHIFT_IN_ZERO = [16, ...Array.from({ length: 15 }, (_, k) => k)];
+/**
+ * Bytes one place to the right: into the sum a zero comes, into the carry the sum's last byte. Lanes that follow one another
+ * are a single instruction, so it is the last zero.
+ */
+const SHIFT_IN_ZERO = [31, ...Array.from({ length: 15 }, (_, k) => k)];
 const SHIFT_IN_LAST = [15, ...Array.from({ length: 15 }, (_, k) => 16 + k)];
+/** The same by eight bytes. */
+const SHIFT_HALF = Array.from({ length: BLOCK }, (_, k) => (24 + k) % 32);
+const SHIFT_IN_HALF = Array.from({ length: BLOCK }, (_, k) => 8 + k);
 
-function product(): Code {
-  const code: number[] = [];
-  for (let i = ROWS - 1; i >= 0; i--) {
-    const first = i === ROWS - 1;
-    const carry = i === ROWS - 2 ? get('zero') : get('carry');
-    if (!first) {
-      code.push(...get('sum'), ...carry, ...op.shuffle(SHIFT_IN_LAST), ...set('carry'));
-      code.push(...get('sum'), ...get('zero'), ...op.shuffle(SHIFT_IN_ZERO));
-    }
-    code.push(...op.load(HIGH_ROWS_AT + BLOCK * i), ...get('high'), ...op.swizzle);
-    code.push(...op.load(LOW_ROWS_AT + BLOCK * i), ...get('low'), ...op.swizzle, ...op.xor);
-    if (!first) code.push(...op.xor);
-    code.push(...set('sum'));
+/** The rows from `last` down to `first`, each a byte further to the right than the one before it. */
+function sumOfRows(first: number, last: number, sum: 'sum' | 'upperSum', carry: 'carry' | 'upperCarry'): Code[] {
+  const code: Code[] = [];
+  for (let i = last; i >= first; i--) {
+    const begins = i === last;
+    const before = i === last - 1 ? get('zero') : get(carry);
+    const shift = [
+      ...[...get(sum), ...before, ...op.shuffle(SHIFT_IN_LAST), ...set(carry)],
+      ...[...get(sum), ...get('zero'), ...op.shuffle(SHIFT_IN_ZERO)],
+    ];
+    const high = [...op.load(HIGH_ROWS_AT + BLOCK * i), ...get('high'), ...op.swizzle];
+    const low = [...op.load(LOW_ROWS_AT + BLOCK * i), ...get('low'), ...op.swizzle];
+    code.push([...(begins ? [] : shift), ...high, ...low, ...op.xor, ...(begins ? [] : op.xor), ...set(sum)]);
   }
   return code;
+}
+
+/** Two sums side by side, for each waits for its last step; then the upper one, half a block further to the right. */
+function product(): Code {
+  const lower = sumOfRows(0, ROWS / 2 - 1, 'sum', 'carry');
+  const upper = sumOfRows(ROWS / 2, ROWS - 1, 'upperSum', 'upperCarry');
+  const rows = lower.flatMap((row, i) => [...row, ...(upper[i] ?? [])]);
+  return [
+    ...rows,
+    ...[...get('upperSum'), ...get('upperCarry'), ...op.shuffle(SHIFT_IN_HALF), ...get('carry'), ...op.xor],
+    ...set('carry'),
+    ...[...get('upperSum'), ...get('zero'), ...op.shuffle(SHIFT_HALF), ...get('sum'), ...op.xor, ...set('sum')],
+  ];
 }
 
 /** The carry times 1 + x + x² + x⁷; it has 15 bytes, so nothing is carried again. */
@@ -130,6 +150,8 @@ function program(): Uint8Array<ArrayBuffer> {
 export interface Ghash {
   /** For data of whole blocks: what is left of a page of 64 KiB. */
   readonly data: Uint8Array;
+  /** The first so many bytes of it. Making a view takes longer than to copy a packet, so those of short packets are kept. */
+  first(length: number): Uint8Array;
   /** The same memory; words in the machine's order, as all of these. */
   readonly words: Uint32Array;
   readonly hWords: Uint32Array;
@@ -158,8 +180,15 @@ export function createGhash(): Ghash {
   const { WebAssembly } = globalThis as unknown as { readonly WebAssembly: WebAssemblyLike };
   const { memory, run } = new WebAssembly.Instance(new WebAssembly.Module(program())).exports;
   const all = new Uint8Array(memory.buffer);
+  const data = all.subarray(DATA_AT);
+  const kept = new Array<Uint8Array | undefined>(MAX_KEPT_LENGTH).fill(undefined);
   return {
-    data: all.subarray(DATA_AT),
+    data,
+    first(length) {
+      const view = kept[length] ?? data.subarray(0, length);
+      if (length < MAX_KEPT_LENGTH) kept[length] = view;
+      return view;
+    },
     words: new Uint32Array(memory.buffer, DATA_AT),
     hWords: new Uint32Array(memory.buffer, H_AT, BLOCK / 4),
     result: all.subarray(RESULT_AT, RESULT_AT + BLOCK),

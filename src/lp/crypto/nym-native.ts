@@ -31,6 +31,9 @@ function nonceOf(value: number): Uint8Array {
   return NONCE;
 }
 
+/** Keys of handshakes are short-lived and lie inside V8's heap; this does not, so nothing is moved out for a native call. */
+const KEY = new Uint8Array(new ArrayBuffer(GCM_KEY_LENGTH));
+
 function openWith(
   key: Uint8Array,
   nonce: Uint8Array,
@@ -103,15 +106,18 @@ function digest(base: CryptoProvider, hash: NymHash, message: Uint8Array): Uint8
 
 export function nativeNymCrypto(base: CryptoProvider): NymCrypto {
   const ghash = createGhash();
+  const sha256 = (message: Uint8Array) =>
+    message.length > LONG_MESSAGE ? plainBytes(nodeCrypto.hash('sha256', message, 'buffer')) : base.sha256(message);
   return Object.freeze({
     base,
-    sha256: (message: Uint8Array) =>
-      message.length > LONG_MESSAGE ? plainBytes(nodeCrypto.hash('sha256', message, 'buffer')) : base.sha256(message),
-    hkdf: createHkdf(base),
+    sha256,
+    ...createHkdf(base, sha256),
     digest: (hash: NymHash, message: Uint8Array) => digest(base, hash, message),
     sealOnce(key: Uint8Array, plaintext: Uint8Array, aad: Uint8Array): Uint8Array {
       assertLength(key, GCM_KEY_LENGTH, 'AES-128 key');
-      const cipher = nodeCrypto.createCipheriv(ALGORITHM, key, NONCE_ONE, OPTIONS);
+      KEY.set(key);
+      const cipher = nodeCrypto.createCipheriv(ALGORITHM, KEY, NONCE_ONE, OPTIONS);
+      KEY.fill(0);
       cipher.setAAD(aad);
       const sealed = new Uint8Array(plaintext.length + TAG_LENGTH);
       sealed.set(cipher.update(plaintext));
@@ -123,7 +129,9 @@ export function nativeNymCrypto(base: CryptoProvider): NymCrypto {
       assertLength(key, GCM_KEY_LENGTH, 'AES-128 key');
       const end = sealed.length - TAG_LENGTH;
       if (end < 0) return undefined;
-      const plaintext = openWith(key, NONCE_ONE, sealed.subarray(0, end), sealed.subarray(end), aad);
+      KEY.set(key);
+      const plaintext = openWith(KEY, NONCE_ONE, sealed.subarray(0, end), sealed.subarray(end), aad);
+      KEY.fill(0);
       return plaintext && plainBytes(plaintext);
     },
     channel(key: Uint8Array): GcmChannel {

@@ -66,7 +66,7 @@ export function portableNymCrypto(base: CryptoProvider): NymCrypto {
   return Object.freeze({
     base,
     sha256: (message: Uint8Array) => base.sha256(message),
-    hkdf: createHkdf(base),
+    ...createHkdf(base, base.sha256),
     digest: (hash: NymHash, message: Uint8Array) => digests[hash](message),
     sealOnce(key: Uint8Array, plaintext: Uint8Array, aad: Uint8Array): Uint8Array {
       assertLength(key, GCM_KEY_LENGTH, 'AES-128 key');

@@ -23,8 +23,10 @@ export interface NymCrypto {
   readonly base: CryptoProvider;
   /** SHA-256, also of kilobytes. */
   sha256(message: Uint8Array): Uint8Array;
-  /** RFC 5869 with SHA-256, extract and expand; `length` is 32 at most. */
-  hkdf(ikm: Uint8Array, salt: Uint8Array, info: Uint8Array, length: number): Uint8Array;
+  /** RFC 5869 with SHA-256: 32 bytes. The salt has 64 at most. */
+  hkdfExtract(salt: Uint8Array, ikm: Uint8Array): Uint8Array;
+  /** Of 32 bytes that were extracted; `length` is 32 at most. */
+  hkdfExpand(extracted: Uint8Array, info: Uint8Array, length: number): Uint8Array;
   /** 32 bytes over a KEM public key. */
   digest(hash: NymHash, message: Uint8Array): Uint8Array;
   /** AES-128-GCM with nonce 1: every key of a handshake seals one message. Ciphertext ‖ 16-byte tag. */

@@ -57,8 +57,8 @@ export const op = {
   constant: (bytes: Code): Code => simd(12, ...bytes),
   /** Byte k of the result is byte `lanes[k]` of the two operands, the second one's from 16 on. */
   shuffle: (lanes: Code): Code => simd(13, ...lanes),
-  /** Byte k of the result is the first operand's byte that byte k of the second one names. */
-  swizzle: simd(14),
+  /** Byte k of the result is the first operand's byte that byte k of the second one names, which is below 16. */
+  swizzle: simd(0x100),
   and: simd(78),
   xor: simd(81),
   bytesShiftLeft: simd(107),

@@ -4,43 +4,85 @@
  */
 import { GCM_KEY_LENGTH, type NymCrypto } from '../crypto/nym-provider.ts';
 import { ascii, concat, readLe32 } from '../wire/bytes.ts';
-import { present, vector } from './tls-codec.ts';
+import { KEM_CIPHERTEXT_LENGTH, KEM_KEY_LENGTH } from './kem-suite.ts';
+import { Template } from './template.ts';
+import { present, vector, vectorHeader } from './tls-codec.ts';
 
-const CONTEXT = ascii('NYM-PQ-SESSION-CONTEXT-V1');
-const RECEIVER_INDEX_CONTEXT = 'LP_PEER_CONFIG_RECEIVER_INDEX_DERIVATION_V1';
-const SESSION_KEY_LABEL = vector(ascii('session key'));
-const INITIATOR_LABEL = ascii('i2r channel key');
-const RESPONDER_LABEL = ascii('r2i channel key');
-const FIRST_CHANNEL = new Uint8Array(8);
+const KEY_LENGTH = 32;
+const TRANSCRIPT_LENGTH = 32;
+const SEED_LENGTH = 16;
 const BINDER_LENGTH = 8;
+const RECEIVER_INDEX_CONTEXT = 'LP_PEER_CONFIG_RECEIVER_INDEX_DERIVATION_V1';
 const EMPTY = new Uint8Array(0);
 
-const AES_KEY_TAG = Uint8Array.of(0x01);
-const X25519_AUTHENTICATOR_TAG = Uint8Array.of(0x00);
-const ML_KEM_TAG = Uint8Array.of(0x00);
-const ML_KEM_SECRET_TAG = Uint8Array.of(0x01);
+/** What stands before each serialised value (§1.3). */
+const PRESENT = 0x01;
+const ML_KEM_TAG = 0x00;
+const KEY_HEAD = [0x01];
+const DH_HEAD = vectorHeader(KEY_LENGTH);
+const KEM_SECRET_HEAD = [PRESENT, 0x01];
+const AUTHENTICATOR_HEAD = [0x00];
+const KEM_KEY_HEAD = [PRESENT, ML_KEM_TAG, ...vectorHeader(KEM_KEY_LENGTH.mlkem768)];
+const CIPHERTEXT_HEAD = [PRESENT, ML_KEM_TAG, ...vectorHeader(KEM_CIPHERTEXT_LENGTH)];
 
-/** `KEY`, with no nonce and no state. */
-const aeadKey = (key: Uint8Array) => concat(AES_KEY_TAG, key);
-/** `DHS`. */
-const dhSecret = (secret: Uint8Array) => vector(secret);
-/** `PQSS`. */
-const kemSecret = (secret: Uint8Array) => present(concat(ML_KEM_SECRET_TAG, secret));
 /** `AUTH` of a client's X25519 key. */
-export const authenticator = (client: Uint8Array) => concat(X25519_AUTHENTICATOR_TAG, client);
-/** `PQPK`. */
-export const serialisedKemKey = (key: Uint8Array) => present(concat(ML_KEM_TAG, vector(key)));
+export const authenticator = (client: Uint8Array) => concat(Uint8Array.from(AUTHENTICATOR_HEAD), client);
 /** `PQCT`. */
-export const serialisedCiphertext = (ciphertext: Uint8Array) => present(concat(ML_KEM_TAG, vector(ciphertext)));
+export const serialisedCiphertext = (ciphertext: Uint8Array) =>
+  present(concat(Uint8Array.of(ML_KEM_TAG), vector(ciphertext)));
 
-/** HKDF with an empty salt over secrets, which are joined for it and wiped. */
-function derive(crypto: NymCrypto, info: Uint8Array, length: number, ...secrets: readonly Uint8Array[]): Uint8Array {
-  const ikm = concat(...secrets);
-  for (const secret of secrets) secret.fill(0);
+const CLIENT = [AUTHENTICATOR_HEAD, KEY_LENGTH] as const;
+const KEM_KEY = [KEM_KEY_HEAD, KEM_KEY_LENGTH.mlkem768] as const;
+const CIPHERTEXT = [CIPHERTEXT_HEAD, KEM_CIPHERTEXT_LENGTH] as const;
+const SERIALISED_CIPHERTEXT_LENGTH = CIPHERTEXT_HEAD.length + KEM_CIPHERTEXT_LENGTH;
+
+const TX0 = new Template([0, 0], vector(ascii('NYM-PQ-SESSION-CONTEXT-V1')), KEY_LENGTH, KEY_LENGTH);
+const TX1 = new Template(
+  [1, 1],
+  TRANSCRIPT_LENGTH,
+  ...CLIENT,
+  ...KEM_KEY,
+  vectorHeader(SERIALISED_CIPHERTEXT_LENGTH),
+  ...CIPHERTEXT,
+);
+const TX2 = new Template([2, 1], TRANSCRIPT_LENGTH, KEY_LENGTH);
+
+/** Secrets: wiped after each use. `DHS`, `KEY` and `PQSS` are 33, 17 and 34 bytes. */
+const KEY = [KEY_HEAD, GCM_KEY_LENGTH] as const;
+const DH = [DH_HEAD, KEY_LENGTH] as const;
+const IKM0 = new Template(...DH);
+const IKM1 = new Template(...KEY, ...DH, KEM_SECRET_HEAD, KEY_LENGTH);
+const IKM2 = new Template(...KEY, ...DH, ...DH);
+const IKM_KEY = new Template(...KEY);
+
+const SESSION_INFO = new Template(vector(ascii('session key')), TRANSCRIPT_LENGTH);
+const BINDER_INFO = new Template(...CLIENT, KEY_LENGTH, ...KEM_KEY);
+const INITIATOR_CHANNEL = channelInfo('i2r channel key');
+const RESPONDER_CHANNEL = channelInfo('r2i channel key');
+/** The KEM key goes in raw, without length or tag. */
+const INDEX_MATERIAL = new Template(...CLIENT, KEM_KEY_LENGTH.mlkem768, SEED_LENGTH);
+
+/** A channel's label, the binder and channel number 0: serialised, and then serialised again as a vector. */
+function channelInfo(label: string): Template {
+  const start = concat(vector(ascii(label)), Uint8Array.of(PRESENT), vectorHeader(BINDER_LENGTH));
+  const number = new Uint8Array(8);
+  return new Template(vectorHeader(start.length + BINDER_LENGTH + number.length), start, BINDER_LENGTH, number);
+}
+
+/** HKDF's extraction with an empty salt. The secrets stay the caller's. */
+function extract(crypto: NymCrypto, ikm: Template, ...secrets: readonly Uint8Array[]): Uint8Array {
   try {
-    return crypto.hkdf(ikm, EMPTY, info, length);
+    return crypto.hkdfExtract(EMPTY, ikm.fill(...secrets));
   } finally {
-    ikm.fill(0);
+    ikm.wipe();
+  }
+}
+
+function expandAndWipe(crypto: NymCrypto, extracted: Uint8Array, info: Uint8Array): Uint8Array {
+  try {
+    return crypto.hkdfExpand(extracted, info, GCM_KEY_LENGTH);
+  } finally {
+    extracted.fill(0);
   }
 }
 
@@ -52,8 +94,8 @@ export interface PsqState {
 
 /** tx0 and k0. `dhXS`: of the client's ephemeral and the node's key. Wipes it. */
 export function outerState(crypto: NymCrypto, node: Uint8Array, ephemeral: Uint8Array, dhXS: Uint8Array): PsqState {
-  const transcript = crypto.sha256(concat(Uint8Array.of(0, 0), vector(CONTEXT), node, ephemeral));
-  const key = derive(crypto, transcript, GCM_KEY_LENGTH, dhSecret(dhXS));
+  const transcript = crypto.sha256(TX0.fill(node, ephemeral));
+  const key = expandAndWipe(crypto, extract(crypto, IKM0, dhXS), transcript);
   dhXS.fill(0);
   return { transcript, key };
 }
@@ -70,17 +112,8 @@ export interface InnerInputs {
 /** tx1 and k1. */
 export function innerState(crypto: NymCrypto, outer: PsqState, inputs: InnerInputs): PsqState {
   const { client, kemKey, ciphertext, dhCS, sharedSecret } = inputs;
-  const transcript = crypto.sha256(
-    concat(
-      Uint8Array.of(1, 1),
-      outer.transcript,
-      authenticator(client),
-      serialisedKemKey(kemKey),
-      vector(serialisedCiphertext(ciphertext)),
-    ),
-  );
-  const secrets = [aeadKey(outer.key), dhSecret(dhCS), kemSecret(sharedSecret)];
-  const key = derive(crypto, transcript, GCM_KEY_LENGTH, ...secrets);
+  const transcript = crypto.sha256(TX1.fill(outer.transcript, client, kemKey, ciphertext));
+  const key = expandAndWipe(crypto, extract(crypto, IKM1, outer.key, dhCS, sharedSecret), transcript);
   dhCS.fill(0);
   sharedSecret.fill(0);
   return { transcript, key };
@@ -94,9 +127,8 @@ export function answerState(
   dhCY: Uint8Array,
   dhXY: Uint8Array,
 ): PsqState {
-  const transcript = crypto.sha256(concat(Uint8Array.of(2, 1), inner.transcript, nodeEphemeral));
-  const secrets = [aeadKey(inner.key), dhSecret(dhCY), dhSecret(dhXY)];
-  const key = derive(crypto, transcript, GCM_KEY_LENGTH, ...secrets);
+  const transcript = crypto.sha256(TX2.fill(inner.transcript, nodeEphemeral));
+  const key = expandAndWipe(crypto, extract(crypto, IKM2, inner.key, dhCY, dhXY), transcript);
   dhCY.fill(0);
   dhXY.fill(0);
   return { transcript, key };
@@ -118,23 +150,24 @@ export interface SessionParties {
   readonly seed: Uint8Array;
 }
 
+/** Binder and channel keys come from one extraction. */
 export function sessionSecrets(crypto: NymCrypto, last: PsqState, parties: SessionParties): NymSessionSecrets {
-  const { client, node, kemKey } = parties;
-  const info = concat(SESSION_KEY_LABEL, last.transcript);
-  const sessionKey = derive(crypto, info, GCM_KEY_LENGTH, aeadKey(last.key));
-  const binderInfo = concat(authenticator(client), node, serialisedKemKey(kemKey));
-  const binder = derive(crypto, binderInfo, BINDER_LENGTH, aeadKey(sessionKey));
-  const channelKey = (label: Uint8Array) => {
-    // Serialised, and then serialised again as a vector.
-    const channel = vector(concat(vector(label), present(vector(binder)), FIRST_CHANNEL));
-    return derive(crypto, channel, GCM_KEY_LENGTH, aeadKey(sessionKey));
+  const { client, node, kemKey, seed } = parties;
+  const sessionKey = expandAndWipe(crypto, extract(crypto, IKM_KEY, last.key), SESSION_INFO.fill(last.transcript));
+  const extracted = extract(crypto, IKM_KEY, sessionKey);
+  sessionKey.fill(0);
+  const binder = crypto.hkdfExpand(extracted, BINDER_INFO.fill(client, node, kemKey), BINDER_LENGTH);
+  const channelKey = (info: Template) => {
+    const key = crypto.hkdfExpand(extracted, info.fill(binder), GCM_KEY_LENGTH);
+    info.wipe();
+    return key;
   };
   const secrets = {
-    index: receiverIndexOf(crypto, parties),
-    initiatorToResponder: channelKey(INITIATOR_LABEL),
-    responderToInitiator: channelKey(RESPONDER_LABEL),
+    index: readLe32(crypto.base.deriveKey(RECEIVER_INDEX_CONTEXT, INDEX_MATERIAL.fill(client, kemKey, seed)), 0),
+    initiatorToResponder: channelKey(INITIATOR_CHANNEL),
+    responderToInitiator: channelKey(RESPONDER_CHANNEL),
   };
-  sessionKey.fill(0);
+  extracted.fill(0);
   binder.fill(0);
   return secrets;
 }
@@ -142,9 +175,4 @@ export function sessionSecrets(crypto: NymCrypto, last: PsqState, parties: Sessi
 export function wipeSecrets(secrets: NymSessionSecrets): void {
   secrets.initiatorToResponder.fill(0);
   secrets.responderToInitiator.fill(0);
-}
-
-/** The KEM key goes in raw, without length or tag. */
-function receiverIndexOf(crypto: NymCrypto, { client, kemKey, seed }: SessionParties): number {
-  return readLe32(crypto.base.deriveKey(RECEIVER_INDEX_CONTEXT, concat(authenticator(client), kemKey, seed)), 0);
 }

@@ -78,7 +78,7 @@ export function writeKktRequest(
   const keys = carrierKeys(crypto, shared, mask, ephemeral, node);
   shared.fill(0);
   const context = encodeKktContext(requestContext(hash, ownKemKey.length === 0 ? 'one_way' : 'mutual'));
-  const sealed = sealCarrier(crypto, keys.request, concat(context, ownKemKey, peerConfig));
+  const sealed = sealCarrier(crypto, keys.request, context, ownKemKey, peerConfig);
   return { message: concat(ephemeral, mask, sealed), keys };
 }
 
@@ -176,6 +176,6 @@ function answerOpened(
   const peerConfig = plaintext.subarray(KKT_CONTEXT_LENGTH);
   if (!isPeerConfig(peerConfig)) return refuse('peer_config');
   const answer = encodeKktContext({ ...context, sequence: 1, role: 'responder' });
-  const response = sealCarrier(crypto, keys.response, concat(answer, node.kemKey));
+  const response = sealCarrier(crypto, keys.response, answer, node.kemKey);
   return { kind: 'value', value: { response, peerConfig } };
 }

@@ -26,6 +26,13 @@ export function writeVectorHeader(bytes: Uint8Array, offset: number, length: num
   return offset + width;
 }
 
+/** The header of a vector of this length. */
+export function vectorHeader(length: number): Uint8Array {
+  const header = new Uint8Array(vectorHeaderLength(length));
+  writeVectorHeader(header, 0, length);
+  return header;
+}
+
 /** The length that a header says; `undefined` for a header that is cut, or longer than that length needs. */
 export function vectorLengthAt(bytes: Uint8Array, offset: number): number | undefined {
   const first = bytes[offset];

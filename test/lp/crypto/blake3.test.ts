@@ -1,7 +1,12 @@
-/** BLAKE3's derive-key of one chunk against its published vectors and against noble, at every length; and what is longer. */
+/** BLAKE3's derive-key of one chunk and two against its published vectors and against noble, at every length; and what is longer. */
 import { blake3 } from '@noble/hashes/blake3.js';
 import test from 'ava';
-import { CHUNK_LENGTH, contextKey, deriveKeyOfChunk } from '../../../src/lp/crypto/blake3-chunk.ts';
+import {
+  CHUNK_LENGTH,
+  contextKey,
+  deriveKeyOfChunk,
+  deriveKeyOfTwoChunks,
+} from '../../../src/lp/crypto/blake3-chunk.ts';
 import { deriveKey, kdf } from '../../../src/lp/crypto/blake3-kdf.ts';
 import { ascii, toHex } from './providers.ts';
 
@@ -37,9 +42,22 @@ test('one chunk derives what noble derives, at every length', (t) => {
   t.throws(() => deriveKeyOfChunk(key, new Uint8Array(CHUNK_LENGTH + 1)), { instanceOf: RangeError });
 });
 
+test('two chunks derive what noble derives, at every length', (t) => {
+  const context = ascii('lewes-protocol v2 psk');
+  const key = contextKey(context);
+  for (let length = CHUNK_LENGTH + 1; length <= 2 * CHUNK_LENGTH; length++) {
+    const input = Uint8Array.from({ length }, (_, i) => (i * 197 + length) % 256);
+    const expected = blake3(input, { context });
+    if (!Buffer.from(deriveKeyOfTwoChunks(key, input)).equals(expected)) t.fail(`${length} bytes`);
+  }
+  for (const length of [0, CHUNK_LENGTH, 2 * CHUNK_LENGTH + 1]) {
+    t.throws(() => deriveKeyOfTwoChunks(key, new Uint8Array(length)), { instanceOf: RangeError });
+  }
+});
+
 test('KDF takes inputs around the end of a chunk, and contexts of more than a block', (t) => {
   const context = 'a context of more than sixty-four bytes, which are two blocks of its chunk';
-  for (const length of [CHUNK_LENGTH - 1, CHUNK_LENGTH, CHUNK_LENGTH + 1, 3 * CHUNK_LENGTH]) {
+  for (const length of [CHUNK_LENGTH - 1, CHUNK_LENGTH, CHUNK_LENGTH + 1, 2 * CHUNK_LENGTH, 2 * CHUNK_LENGTH + 1]) {
     const input = inputOf(length);
     t.deepEqual(kdf('chain', input), blake3(input, { context: ascii('lewes-protocol v2 chain') }));
     t.deepEqual(deriveKey(context, input), blake3(input, { context: ascii(context) }));

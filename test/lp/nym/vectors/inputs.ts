@@ -27,6 +27,7 @@ export interface Recorded {
 export function recording(crypto: NymCrypto): { crypto: NymCrypto; recorded: Recorded } {
   const recorded: Recorded = { sha256: [], hkdf: [], derived: [], sealed: [] };
   const { base } = crypto;
+  const extracted = new WeakMap<Uint8Array, { ikm: string; salt: string }>();
   return {
     recorded,
     crypto: {
@@ -48,10 +49,15 @@ export function recording(crypto: NymCrypto): { crypto: NymCrypto; recorded: Rec
         recorded.sha256.push(toHex(message));
         return crypto.sha256(message);
       },
-      hkdf(ikm, salt, info, length) {
-        const there = { ikm: toHex(ikm), salt: toHex(salt), info: toHex(info) };
-        const out = crypto.hkdf(ikm, salt, info, length);
-        recorded.hkdf.push({ ...there, out: toHex(out) });
+      hkdfExtract(salt, ikm) {
+        const there = { ikm: toHex(ikm), salt: toHex(salt) };
+        const out = crypto.hkdfExtract(salt, ikm);
+        extracted.set(out, there);
+        return out;
+      },
+      hkdfExpand(from, info, length) {
+        const out = crypto.hkdfExpand(from, info, length);
+        recorded.hkdf.push({ ...extracted.get(from)!, info: toHex(info), out: toHex(out) });
         return out;
       },
     },

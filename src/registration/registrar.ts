@@ -126,10 +126,7 @@ class LocalRegistrar implements Registrar {
     this.#dependencies = dependencies;
     this.#queues = new NameQueues(settings.queueLength);
     this.#leases = leases;
-    this.#quotes = new Quotes(
-      quoteHoldSeconds,
-      (quote) => quote.tunnel && leases.releaseHeld(quote.tunnel.addresses),
-    );
+    this.#quotes = new Quotes(quoteHoldSeconds, (quote) => quote.tunnel && leases.releaseHeld(quote.tunnel.addresses));
     this.#ledger = new Ledger({ store, wireguard, leases, graceSeconds, meteringSeconds });
     this.#operations = new Operations({
       settings,

@@ -203,19 +203,16 @@ export class LoadThread {
     finished?: (failed: boolean) => void,
   ): Operation {
     this.#inFlight++;
-    const at = this.#startMs + intendedMs;
     const hooks: OperationHooks = {
-      completed: (operation) =>
-        this.#recorder.completed(name, operation.intendedMs - this.#startMs, this.#nowMs() - this.#startMs),
-      failed: (operation, reason) =>
-        this.#recorder.failed(name, operation.intendedMs - this.#startMs, this.#nowMs() - this.#startMs, reason),
-      finished: (_operation, failed) => {
+      completed: () => this.#recorder.completed(name, intendedMs, this.#nowMs() - this.#startMs),
+      failed: (reason) => this.#recorder.failed(name, intendedMs, this.#nowMs() - this.#startMs, reason),
+      finished: (failed) => {
         this.#inFlight--;
         finished?.(failed);
         if (this.#inFlight === 0) this.#onIdle?.();
       },
     };
-    return new Operation(name, client, { intendedMs: at, deadlineMs: at + this.#plan.timeoutMs }, hooks);
+    return new Operation(name, client, this.#startMs + intendedMs + this.#plan.timeoutMs, hooks);
   }
 
   /** The run is over, and it was not begun. */

@@ -1,20 +1,19 @@
 /**
- * One operation, from its intended time to its result. Invariant: it is counted once, as completed or as failed, and given
+ * One operation, from its beginning to its result. Invariant: it is counted once, as completed or as failed, and given
  * up once (`finish`), which may come later: what it uses may be busy for longer than the operation lasts.
  */
 import type { Failure } from './failure.ts';
 import type { OperationName } from './result.ts';
 
 export interface OperationHooks {
-  completed(operation: Operation): void;
-  failed(operation: Operation, failure: Failure): void;
-  finished(operation: Operation, failed: boolean): void;
+  completed(): void;
+  failed(failure: Failure): void;
+  finished(failed: boolean): void;
 }
 
 export class Operation {
   readonly name: OperationName;
-  /** Monotonic; where latency begins. */
-  readonly intendedMs: number;
+  /** Monotonic. */
   readonly deadlineMs: number;
   /** Of a closed loop; undefined in an open one. */
   readonly client: number | undefined;
@@ -22,16 +21,10 @@ export class Operation {
   #counted: 'no' | 'completed' | 'failed' = 'no';
   #finished = false;
 
-  constructor(
-    name: OperationName,
-    client: number | undefined,
-    times: { readonly intendedMs: number; readonly deadlineMs: number },
-    hooks: OperationHooks,
-  ) {
+  constructor(name: OperationName, client: number | undefined, deadlineMs: number, hooks: OperationHooks) {
     this.name = name;
     this.client = client;
-    this.intendedMs = times.intendedMs;
-    this.deadlineMs = times.deadlineMs;
+    this.deadlineMs = deadlineMs;
     this.#hooks = hooks;
   }
 
@@ -50,18 +43,18 @@ export class Operation {
   complete(): void {
     if (this.#counted !== 'no') return;
     this.#counted = 'completed';
-    this.#hooks.completed(this);
+    this.#hooks.completed();
   }
 
   failed(failure: Failure): void {
     if (this.#counted !== 'no') return;
     this.#counted = 'failed';
-    this.#hooks.failed(this, failure);
+    this.#hooks.failed(failure);
   }
 
   finish(): void {
     if (this.#finished) return;
     this.#finished = true;
-    this.#hooks.finished(this, this.#counted === 'failed');
+    this.#hooks.finished(this.#counted === 'failed');
   }
 }

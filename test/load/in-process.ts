@@ -12,7 +12,7 @@ import { type LoadOptions, runLoad } from '../../src/load/run.ts';
 import type { StartThread } from '../../src/load/thread-port.ts';
 import { loadProvider } from '../../src/lp/crypto/load.ts';
 import { encodeBase58 } from '../../src/ops/base58.ts';
-import { systemClock } from '../../src/system/clock.ts';
+import { type Clock, systemClock } from '../../src/system/clock.ts';
 import { systemRandom } from '../../src/system/random.ts';
 import { startGateway, type TestGateway, until } from '../support/test-gateway.ts';
 
@@ -60,23 +60,27 @@ export function planOf(target: LoadTarget, { facts, mix = { handshake: 1 }, ...c
 const crypto = await loadProvider('auto');
 
 /** Messages come in a later turn, as they do from a thread. */
-export const inThread: StartThread = ({ plan, share }, events) => {
-  const thread = new LoadThread(plan, share, {
-    crypto,
-    random: systemRandom,
-    clock: systemClock,
-    post: (message) => {
-      setImmediate(() => events.message(structuredClone(message)));
-    },
-  });
-  thread.prepare().catch((error: unknown) => events.ended(error instanceof Error ? error : new Error(String(error))));
-  return {
-    send: (message) => {
-      setImmediate(() => thread.receive(structuredClone(message)));
-    },
-    terminate: () => Promise.resolve(),
+export function inThreadBy(clock: Clock): StartThread {
+  return ({ plan, share }, events) => {
+    const thread = new LoadThread(plan, share, {
+      crypto,
+      random: systemRandom,
+      clock,
+      post: (message) => {
+        setImmediate(() => events.message(structuredClone(message)));
+      },
+    });
+    thread.prepare().catch((error: unknown) => events.ended(error instanceof Error ? error : new Error(String(error))));
+    return {
+      send: (message) => {
+        setImmediate(() => thread.receive(structuredClone(message)));
+      },
+      terminate: () => Promise.resolve(),
+    };
   };
-};
+}
+
+const inThread = inThreadBy(systemClock);
 
 export function run(plan: LoadPlan, options: Partial<LoadOptions> = {}): Promise<LoadResult> {
   return runLoad({ plan, signal: new AbortController().signal, startThread: inThread, ...options });

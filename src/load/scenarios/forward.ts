@@ -18,12 +18,11 @@ class ForwardScenario implements Scenario {
   prepare(): Promise<void> {
     const { world } = this.#context;
     if (poolOf(this.#context).open === 0) return Promise.resolve();
-    const intendedMs = world.now().monotonicMs;
-    const times = { intendedMs, deadlineMs: intendedMs + world.timeoutMs };
+    const deadlineMs = world.now().monotonicMs + world.timeoutMs;
     return new Promise((resolve) => {
       const ignore = () => {};
       const hooks = { completed: ignore, failed: ignore, finished: () => resolve() };
-      this.start(new Operation('forward', undefined, times, hooks));
+      this.start(new Operation('forward', undefined, deadlineMs, hooks));
     });
   }
 

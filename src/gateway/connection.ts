@@ -39,6 +39,8 @@ const REFUSALS_MS = 250;
 /** So many bytes that are passed over weigh as much as a refusal: reading them costs as much. */
 const REFUSED_BYTES = 8_192;
 const BE16_PREFIX = 2;
+/** So long a packet may be under way in its shard before it counts as not valid: its client gives it up by then (lp2.md §5). */
+const DECIDED_MS = 10_000;
 
 export class Connection {
   readonly id: number;
@@ -51,7 +53,8 @@ export class Connection {
   private readonly startedMs: number;
   private lastReadMs: number;
   private lastValidMs: number | undefined;
-  private lastOtherMs: number | undefined;
+  /** The first packet since the last valid one. */
+  private otherSinceMs: number | undefined;
   private frameSinceMs: number | undefined;
   /** Frames of the batch that is being read. */
   private replies: Uint8Array[] = [];
@@ -153,11 +156,12 @@ export class Connection {
 
   valid(nowMs: number): void {
     this.lastValidMs = nowMs;
+    this.otherSinceMs = undefined;
   }
 
   /** A packet that may yet turn out valid. */
   other(nowMs: number): void {
-    this.lastOtherMs = nowMs;
+    this.otherSinceMs ??= nowMs;
   }
 
   /**
@@ -209,16 +213,17 @@ export class Connection {
 
   /** Why the connection's time is up, if it is (§4.5). */
   overdue(nowMs: number, timeouts: ConnectionTimeouts): CloseReason | undefined {
-    const { lastValidMs, lastOtherMs } = this;
+    const { lastValidMs, otherSinceMs } = this;
+    const { unprovenMs } = timeouts;
     if (nowMs - Math.max(this.lastReadMs, lastValidMs ?? 0) >= timeouts.idleMs) return 'idle';
     if (this.cutter.isStopped) return undefined;
     // The beginning of a frame that waited with a held connection: its time begins when somebody looks.
     if (this.cutter.midFrame) this.frameSinceMs ??= nowMs;
     const { frameSinceMs } = this;
     if (frameSinceMs !== undefined && nowMs - frameSinceMs >= timeouts.frameMs) return 'frame_timeout';
-    if (lastValidMs === undefined) return nowMs - this.startedMs >= timeouts.unprovenMs ? 'unproven' : undefined;
-    const onlyOthers = lastOtherMs !== undefined && lastOtherMs > lastValidMs;
-    return onlyOthers && nowMs - lastValidMs >= timeouts.unprovenMs ? 'unproven' : undefined;
+    if (lastValidMs === undefined) return nowMs - this.startedMs >= unprovenMs ? 'unproven' : undefined;
+    const onlyOthers = otherSinceMs !== undefined && nowMs - otherSinceMs >= Math.min(unprovenMs, DECIDED_MS);
+    return onlyOthers && nowMs - lastValidMs >= unprovenMs ? 'unproven' : undefined;
   }
 
   /** What was written goes out; what still comes is read and thrown away, so that the other side's end is seen. */

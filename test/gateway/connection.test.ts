@@ -144,6 +144,30 @@ const CASES: readonly Case[] = [
     as: 'unproven',
   },
   {
+    title: 'with a valid packet, silence, and a packet that nobody has found valid: 10 s after that one',
+    events: (c) => {
+      c.valid(10_000);
+      c.read(frame(1), 200_000);
+      c.other(200_000);
+      c.other(209_000);
+    },
+    notAt: 209_999,
+    at: 210_000,
+    as: 'unproven',
+  },
+  {
+    title: 'with a valid packet, silence, and another valid one: 300 s after that',
+    events: (c) => {
+      c.valid(10_000);
+      c.read(frame(1), 200_000);
+      c.other(200_000);
+      c.valid(200_001);
+    },
+    notAt: 500_000,
+    at: 500_001,
+    as: 'idle',
+  },
+  {
     title: 'with a valid packet and silence: 300 s after it',
     events: (c) => {
       c.read(frame(1), 9_999);

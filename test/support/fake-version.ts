@@ -209,7 +209,7 @@ export class FakeTransport implements Transport {
   }
 }
 
-export function failure(unanswered: boolean): TransportFailure {
+function failure(unanswered: boolean): TransportFailure {
   const error = new LewesError({ code: 'connection_lost', hop: 'direct', step: 'connect', message: 'a test ended it' });
   return { error, retry: true, unanswered };
 }

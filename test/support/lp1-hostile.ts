@@ -138,7 +138,7 @@ function tlsLength(length: number): Uint8Array {
   return out;
 }
 
-export function h1Packet(index: number, psqPart: Uint8Array, noiseMessage: Uint8Array): Uint8Array {
+function h1Packet(index: number, psqPart: Uint8Array, noiseMessage: Uint8Array): Uint8Array {
   const length = new Uint8Array(2);
   writeLe16(length, 0, psqPart.length);
   return encodeUnsealed(index, 1, TYPE.handshake, concat(length, psqPart, noiseMessage), VERSION_1);

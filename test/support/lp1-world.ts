@@ -24,7 +24,7 @@ const DOWN = new Uint8Array(32).fill(0x74);
 export const DEMOTED_TTL_MS = 60_000;
 /** `FamilyV1` and its world's bounds. */
 export const MAX_SESSIONS = 16;
-export const MAX_COUNTERS = 68;
+const MAX_COUNTERS = 68;
 
 export type SideName = 'client' | 'gateway';
 export const SIDE_NAMES = ['client', 'gateway'] as const;

@@ -45,7 +45,7 @@ export type Hint =
   | { readonly kind: 'busy'; readonly retryAfterS: number }
   | { readonly kind: 'error'; readonly code: number };
 
-export class HandshakeFailed extends Error {
+class HandshakeFailed extends Error {
   readonly failure: HandshakeFailure;
 
   constructor(failure: HandshakeFailure) {

@@ -147,7 +147,7 @@ export class ShardHarness {
   }
 }
 
-export function collect(effects: Effect[]): OutboundHandler {
+function collect(effects: Effect[]): OutboundHandler {
   return {
     reply: (connection, valid, frame) => effects.push({ kind: 'reply', connection, valid, packet: frame.slice(2) }),
     valid: (connection) => effects.push({ kind: 'valid', connection }),

@@ -30,7 +30,7 @@ export interface DialOptions extends Partial<NymInitiatorOptions> {
   readonly localAddress?: string;
 }
 
-export function nymKeys(): { lpSecret: Uint8Array; kemSeed: Uint8Array } {
+function nymKeys(): { lpSecret: Uint8Array; kemSeed: Uint8Array } {
   const lpSecret = Uint8Array.from(randomBytes(32));
   lpSecret[0] = lpSecret[0]! & 248;
   lpSecret[31] = (lpSecret[31]! & 127) | 64;

@@ -43,7 +43,7 @@ function noise(seed: number): number {
   return value - Math.floor(value);
 }
 
-export function latency(p50: number, factor = 1): LatencyMs {
+function latency(p50: number, factor = 1): LatencyMs {
   return {
     min: p50 * 0.4,
     mean: p50 * 1.2 * factor,
@@ -56,7 +56,7 @@ export function latency(p50: number, factor = 1): LatencyMs {
   };
 }
 
-export function quantiles({ min, p50, max }: LatencyMs, completed: number): OperationResult['quantiles'] {
+function quantiles({ min, p50, max }: LatencyMs, completed: number): OperationResult['quantiles'] {
   const points = [{ quantile: 0, ms: min }];
   const last = Math.log2(Math.max(2, completed));
   for (let half = 0.5; half <= last; half += 0.5) {

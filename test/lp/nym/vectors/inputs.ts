@@ -65,7 +65,7 @@ export function recording(crypto: NymCrypto): { crypto: NymCrypto; recorded: Rec
 }
 
 /** The node of a handshake, which draws its ephemeral and nothing else. */
-export function nodeOf(h: VectorReader, crypto: NymCrypto): NymNode {
+function nodeOf(h: VectorReader, crypto: NymCrypto): NymNode {
   const kem = crypto.base.kems['ml-kem-768'].secretKeyFromSeed(h.hex('inputs.mlkem_key_seed_d_then_z'));
   return {
     crypto,
@@ -81,7 +81,7 @@ export function responderOf(h: VectorReader, crypto: NymCrypto): NymResponder {
 }
 
 /** What the reference draws for a client, in its order. */
-export function clientRandom(h: VectorReader) {
+function clientRandom(h: VectorReader) {
   const config = h.hex('inputs.peer_config');
   return seededRandom([
     config.subarray(4),

@@ -41,7 +41,7 @@ import { toHex, type VectorReader } from '../../../support/vectors.ts';
 type Test = ExecutionContext;
 const EMPTY = new Uint8Array(0);
 
-export function cut(stream: Uint8Array): { packets: string[]; cutter: FrameCutter } {
+function cut(stream: Uint8Array): { packets: string[]; cutter: FrameCutter } {
   const packets: string[] = [];
   const cutter = new FrameCutter({ admit: () => true, packet: (packet) => packets.push(toHex(packet)) });
   cutter.push(stream);

@@ -17,7 +17,7 @@ import { announcementOf, clientDraws, coinsOf, gatewayOf, h2Draws, identities, s
 type Test = ExecutionContext;
 const H3_VARIANTS = ['h3', 'h3_with_early_opaque_frame'] as const;
 
-export function noiseState(noise: unknown): SymmetricState {
+function noiseState(noise: unknown): SymmetricState {
   return (noise as { symmetric: SymmetricState }).symmetric;
 }
 

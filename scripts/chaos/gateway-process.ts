@@ -14,6 +14,8 @@ import type { LogLine } from './invariants.ts';
 const CHILD = fileURLToPath(new URL('./gateway-child.ts', import.meta.url));
 const READY_WITHIN_MS = 30_000;
 const ANSWER_WITHIN_MS = 30_000;
+/** Lines that are kept for when it ends by itself. */
+const LAST_WORDS = 40;
 
 export interface ProcessSetting {
   /** `ulimit -n`; Node itself needs some sixty. */
@@ -26,8 +28,8 @@ export interface ProcessWatch {
   line(line: LogLine): void;
   /** What is no line of the log. */
   said(text: string): void;
-  /** It ended, and nobody had told it to. */
-  endedByItself(how: string): void;
+  /** It ended, and nobody had told it to; with the last lines that were none of the log. */
+  endedByItself(how: string, lastWords: string): void;
 }
 
 export class ChaosGateway {
@@ -40,12 +42,17 @@ export class ChaosGateway {
   #lastId = 0;
   #told = false;
   #paused = false;
+  readonly #lastWords: string[] = [];
 
   private constructor(name: string, child: ChildProcess, watch: ProcessWatch) {
     this.name = name;
     this.#child = child;
     this.#watch = watch;
     child.on('exit', (code, signal) => this.#exited(String(signal ?? code)));
+    // Later than its exit: all that it said has been read by then.
+    child.on('close', (code, signal) => {
+      if (!this.#told) this.#watch.endedByItself(String(signal ?? code), this.#lastWords.join('\n'));
+    });
     child.on('message', (message: FromChild) => this.#receive(message));
     this.#listen();
   }
@@ -181,7 +188,6 @@ export class ChaosGateway {
 
   #exited(how: string): void {
     for (const id of [...this.#waiting.keys()]) this.#settle(id, `it ended (${how})`);
-    if (!this.#told) this.#watch.endedByItself(how);
   }
 
   #listen(): void {
@@ -189,10 +195,15 @@ export class ChaosGateway {
     if (stdout === null || stderr === null) throw new Error('assertion: its output is piped');
     createInterface({ input: stdout }).on('line', (text) => {
       const line = parseLine(text);
-      if (line === undefined) this.#watch.said(text);
+      if (line === undefined) this.#said(text);
       else this.#watch.line(line);
     });
-    createInterface({ input: stderr }).on('line', (text) => this.#watch.said(text));
+    createInterface({ input: stderr }).on('line', (text) => this.#said(text));
+  }
+
+  #said(text: string): void {
+    if (this.#lastWords.push(text) > LAST_WORDS) this.#lastWords.shift();
+    this.#watch.said(text);
   }
 }
 

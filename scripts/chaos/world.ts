@@ -161,7 +161,7 @@ export class World {
     return ChaosGateway.start(name, setup, setting, {
       line: (line) => this.#logged(name, line),
       said: (text) => isExpectedToSay(text, this.struck) || violations.tell(`${name} said: ${text}`),
-      endedByItself: (how) => violations.tell(`the ${name} ended by itself: ${how}`),
+      endedByItself: (how, lastWords) => violations.tell(`the ${name} ended by itself: ${how}\n${lastWords}`),
     });
   }
 

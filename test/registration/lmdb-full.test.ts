@@ -19,7 +19,9 @@ async function isAvailable(command: string, ...args: readonly string[]): Promise
   );
 }
 
-function checkReport(t: ExecutionContext, stdout: string, code: string): void {
+function checkReport(t: ExecutionContext, { stdout, stderr }: { stdout: string; stderr: string }, code: string): void {
+  // LMDB's binding complains there of a write of its own that failed, and corrupts the heap.
+  t.is(stderr, '');
   const counts = { registrations: 2, tokens: 1 };
   t.deepEqual(JSON.parse(stdout), {
     before: counts,
@@ -38,15 +40,15 @@ test('a disk without space rejects a whole group with STORE_FULL, and the store 
   const directory = dirname(storeDirectory(t));
   const mount = join(directory, 'small');
   mkdirSync(mount);
-  const script = 'mount -t tmpfs -o size=256k,mode=700 none "$1" && exec "$2" "$3" "$1/store" fill';
-  const { stdout } = await run('unshare', ['-rm', 'sh', '-c', script, 'sh', mount, process.execPath, CHILD]);
-  checkReport(t, stdout, 'STORE_FULL');
+  const script = 'mount -t tmpfs -o size=1m,mode=700 none "$1" && exec "$2" "$3" "$1/store" fill';
+  const report = await run('unshare', ['-rm', 'sh', '-c', script, 'sh', mount, process.execPath, CHILD]);
+  checkReport(t, report, 'STORE_FULL');
 });
 
 test('a disk that does not take a write rejects a whole group, and the store goes on when it does', async (t) => {
   if (!(await isAvailable('prlimit', '--version'))) return t.pass('no prlimit here');
-  const { stdout } = await run(process.execPath, [CHILD, storeDirectory(t), 'limit']);
-  checkReport(t, stdout, 'STORE_UNAVAILABLE');
+  const report = await run(process.execPath, [CHILD, storeDirectory(t), 'limit']);
+  checkReport(t, report, 'STORE_UNAVAILABLE');
 });
 
 test('a map that is too small grows', async (t) => {

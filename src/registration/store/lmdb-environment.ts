@@ -6,10 +6,13 @@
  * Commits run on the calling thread: LMDB's write thread stays locked for ever when a transaction cannot begin, and one
  * sync for a group of transactions is short. It is the registrar's thread that waits.
  */
+import { join } from 'node:path';
 import { type Database, open, type RootDatabase, type RootDatabaseOptions } from 'lmdb';
 import { decodeToken, dueOfValue, encodeTimeKey, endOfTime, keyOfTimeKey } from './lmdb-codec.ts';
 import { damagedEntry, needsReopening, storeError } from './lmdb-errors.ts';
+import { DATA_FILE } from './lmdb-files.ts';
 import type { Layer, Pending } from './lmdb-layer.ts';
+import { DiskRoom, lengthFor, type Used } from './lmdb-room.ts';
 import { checkSchema, META_OWNER } from './lmdb-schema.ts';
 import { StoreError } from './store.ts';
 
@@ -43,6 +46,8 @@ export class LmdbEnvironment {
   readonly #due: Table;
   readonly #tokens: Table;
   readonly #expiry: Table;
+  /** Undefined for reading only. */
+  readonly #room: DiskRoom | undefined;
   #broken = false;
 
   /** Throws StoreError. With `claim` the owner becomes the store's; without it the store's must be the owner already. */
@@ -88,7 +93,15 @@ export class LmdbEnvironment {
     this.#due = table('due');
     this.#tokens = table('tokens');
     this.#expiry = table('token-expiry');
-    if (claim && owner !== undefined) this.#root.transactionSync(() => this.#meta.putSync(META_OWNER, owner));
+    this.#room = readOnly ? undefined : new DiskRoom(join(path, DATA_FILE));
+    if (!claim || owner === undefined) return;
+    try {
+      this.#room?.reserve(lengthFor(undefined, this.#used()));
+      this.#root.transactionSync(() => this.#meta.putSync(META_OWNER, owner));
+    } catch (error) {
+      this.#room?.close();
+      throw error;
+    }
   }
 
   /** LMDB refuses everything until it is opened anew. */
@@ -131,15 +144,16 @@ export class LmdbEnvironment {
 
   /** All of it, durable, or nothing: then throws StoreError. */
   commit(layer: Layer): void {
-    this.#attempt('written', () =>
+    this.#attempt('written', () => {
+      this.#room?.reserve(lengthFor(layer, this.#used()));
       this.#root.transactionSync(() => {
         // LMDB's binding goes on without a transaction when none can begin.
         if (this.#root.getWriteTxnId() === 0) throw new Error('no transaction can begin');
         this.#checkOwner();
         for (const [key, change] of layer.registrations.entries()) this.#writeRegistration(key, change);
         for (const [id, change] of layer.tokens.entries()) this.#writeToken(id, change);
-      }),
-    );
+      });
+    });
   }
 
   /** Writes a consistent copy, without free pages and what is left in them, as `data.mdb` into the directory. */
@@ -153,7 +167,14 @@ export class LmdbEnvironment {
 
   /** Not while a copy is being written. */
   async close(): Promise<void> {
+    this.#room?.close();
     await this.#root.close();
+  }
+
+  #used(): Used {
+    const stats: { lastPageNumber?: number; pageSize?: number } = this.#root.getStats();
+    if (stats.lastPageNumber === undefined || stats.pageSize === undefined) throw new Error('LMDB tells no sizes');
+    return { pageSize: stats.pageSize, pages: stats.lastPageNumber + 1 };
   }
 
   #checkOwner(): void {

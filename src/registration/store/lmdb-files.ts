@@ -26,7 +26,7 @@ import { basename, dirname, join, resolve } from 'node:path';
 import { storeError } from './lmdb-errors.ts';
 import { StoreError } from './store.ts';
 
-const DATA_FILE = 'data.mdb';
+export const DATA_FILE = 'data.mdb';
 const LMDB_LOCK_FILE = 'lock.mdb';
 const LMDB_FILES = [DATA_FILE, LMDB_LOCK_FILE];
 const LOCK_FILE = 'store.lock';

@@ -21,6 +21,13 @@ export class TableChanges {
     return this.#changes.size;
   }
 
+  /** Of the values. */
+  get bytes(): number {
+    let bytes = 0;
+    for (const change of this.#changes.values()) bytes += change?.value.length ?? 0;
+    return bytes;
+  }
+
   /** `null`: gone; `undefined`: not touched here. */
   get(key: Buffer): Pending | null | undefined {
     return this.#changes.get(key.toString('latin1'));
@@ -63,6 +70,10 @@ export class Layer {
 
   get isEmpty(): boolean {
     return this.registrations.size === 0 && this.tokens.size === 0;
+  }
+
+  get bytes(): number {
+    return this.registrations.bytes + this.tokens.bytes;
   }
 
   moveTo(target: Layer): void {

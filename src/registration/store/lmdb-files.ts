@@ -128,7 +128,7 @@ function probeSpace(directory: string): void {
 }
 
 /** What both of LMDB's meta pages say of the file; the first one says where the second one is. Throws StoreError. */
-function bytesInUse(data: string, directory: string): number {
+export function bytesInUse(data: string, directory: string): number {
   const file = openSync(data, 'r');
   try {
     const page = Buffer.alloc(META.length);

@@ -48,7 +48,9 @@ export class DiskRoom {
     this.#length = fstatSync(this.#file).size;
     while (this.#length < length) {
       const size = Math.min(ZEROS.length, length - this.#length);
-      this.#length += writeSync(this.#file, ZEROS, 0, size, this.#length);
+      const written = writeSync(this.#file, ZEROS, 0, size, this.#length);
+      if (written === 0) throw new Error('the system takes no more bytes and gives no reason');
+      this.#length += written;
     }
   }
 

@@ -3,11 +3,11 @@
  * LP2's bytes. Arguments: `lp2 PORT IDENTITY-HEX`, `tls PORT` or `net PORT`. Request: `{count, concurrency}`; with `{mint, issuerKey}` before it the next
  * so many handshakes bring a paid registration each in place of the echo.
  */
-import { connect } from 'node:net';
 import { connect as tlsConnect } from 'node:tls';
 import { loadProvider } from '../../src/lp/crypto/load.ts';
 import type { KemAnnouncement } from '../../src/lp/v2/kem-key.ts';
 import { encodeFrame, KIND } from '../../src/lp/wire/application-frame.ts';
+import { bareHandshakes } from './bare-handshake.ts';
 import { serve } from './children.ts';
 import { ECHO_BYTES, HANDSHAKE_BYTES, handshake } from './lp2-client.ts';
 import { paidRegistrations } from './registrations.ts';
@@ -50,26 +50,7 @@ function tls(): Promise<void> {
   });
 }
 
-const { first, firstReply, second, secondReply } = HANDSHAKE_BYTES;
-const [firstBytes, secondBytes] = [new Uint8Array(first), new Uint8Array(second)];
-
-function net(): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const socket = connect({ host: '127.0.0.1', port: target.port, noDelay: true });
-    let received = 0;
-    socket.once('connect', () => socket.write(firstBytes));
-    socket.on('data', (chunk) => {
-      const before = received;
-      received += chunk.length;
-      if (before < firstReply && received >= firstReply) socket.write(secondBytes);
-      if (received < firstReply + secondReply) return;
-      socket.destroy();
-      resolve();
-    });
-    socket.once('error', reject);
-  });
-}
-
+const net = bareHandshakes(target.port, HANDSHAKE_BYTES);
 const once = { lp2, tls, net }[kind ?? ''] ?? lp2;
 type Request =
   | { readonly mint: number; readonly issuerKey: string }

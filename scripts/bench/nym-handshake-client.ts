@@ -10,6 +10,7 @@ import { NymInitiator, type NymStep } from '../../src/lp/nym/initiator.ts';
 import { NymStreamCutter } from '../../src/lp/nym/stream-cutter.ts';
 import { systemClock } from '../../src/system/clock.ts';
 import { systemRandom } from '../../src/system/random.ts';
+import { bareHandshakes } from './bare-handshake.ts';
 import { serve } from './children.ts';
 import { NYM_HANDSHAKE_BYTES } from './nym-handshake-bytes.ts';
 
@@ -51,27 +52,7 @@ function nym(): Promise<void> {
   });
 }
 
-const { first, firstReply, second, secondReply } = NYM_HANDSHAKE_BYTES;
-const [firstBytes, secondBytes] = [new Uint8Array(first), new Uint8Array(second)];
-
-function net(): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const socket = connect({ host: '127.0.0.1', port: Number(port), noDelay: true });
-    let received = 0;
-    socket.once('connect', () => socket.write(firstBytes));
-    socket.on('data', (chunk) => {
-      const before = received;
-      received += chunk.length;
-      if (before < firstReply && received >= firstReply) socket.write(secondBytes);
-      if (received < firstReply + secondReply) return;
-      socket.destroy();
-      resolve();
-    });
-    socket.once('error', reject);
-  });
-}
-
-const once = kind === 'nym' ? nym : net;
+const once = kind === 'nym' ? nym : bareHandshakes(Number(port), NYM_HANDSHAKE_BYTES);
 serve({}, async ({ count, concurrency }: { readonly count: number; readonly concurrency: number }) => {
   const started = performance.now();
   let left = count;

@@ -23,6 +23,7 @@ import {
 } from '../../../src/lp/nym/registration.ts';
 import { watchSeals } from '../../../test/support/nym-hostile.ts';
 import { Prng } from '../../../test/support/prng.ts';
+import { changed } from '../nym-messages.ts';
 import { Tape } from '../tape.ts';
 import { type FuzzTarget, oracle, sameBytes } from '../target.ts';
 
@@ -79,17 +80,6 @@ function body(tape: Tape): Uint8Array {
   if (tape.chance(0.2)) return tape.take(tape.below(120)).slice();
   const made = tape.pick([registrationOf(tape), forwardOf(tape), ...RESPONSES]).slice();
   return tape.chance(0.5) ? made : harmed(tape, made);
-}
-
-/** Any message of the pool, mostly changed. */
-function changed(tape: Tape, pool: readonly Uint8Array[]): Uint8Array {
-  if (pool.length === 0 || tape.chance(0.15)) return tape.bytes(tape.pick([0, 12, 70, 91, 1_207, 1_247, 1_275, 60]));
-  const message = tape.pick(pool).slice();
-  if (tape.chance(0.3)) return message;
-  if (tape.chance(0.2)) return message.subarray(0, tape.below(message.length));
-  const at = tape.below(message.length);
-  message[at] = (message[at] ?? 0) ^ (1 + tape.below(255));
-  return message;
 }
 
 function secretsOf(tape: Prng) {

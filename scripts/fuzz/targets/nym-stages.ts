@@ -8,6 +8,7 @@ import type { NymInitiator, NymStep } from '../../../src/lp/nym/initiator.ts';
 import { type NymNode, NymResponder, type NymResponderStep } from '../../../src/lp/nym/responder.ts';
 import { nymClient, nymNode, watchSeals } from '../../../test/support/nym-hostile.ts';
 import { Prng } from '../../../test/support/prng.ts';
+import { changed } from '../nym-messages.ts';
 import { Tape } from '../tape.ts';
 import { type FuzzTarget, oracle } from '../target.ts';
 
@@ -15,17 +16,6 @@ const provider = await loadProvider('native');
 const NOW = { monotonicMs: 1_000, unixMs: 1_780_000_000_000 };
 const MAX_STEPS = 24;
 const NONE = new Uint8Array(0);
-
-/** Any message of the pool, mostly changed. */
-function changed(tape: Tape, pool: readonly Uint8Array[]): Uint8Array {
-  if (pool.length === 0 || tape.chance(0.15)) return tape.bytes(tape.pick([0, 12, 70, 91, 1_207, 1_247, 1_275, 60]));
-  const message = tape.pick(pool).slice();
-  if (tape.chance(0.3)) return message;
-  if (tape.chance(0.2)) return message.subarray(0, tape.below(message.length));
-  const at = tape.below(message.length);
-  message[at] = (message[at] ?? 0) ^ (1 + tape.below(255));
-  return message;
-}
 
 function replyOf(step: NymResponderStep): Uint8Array {
   oracle(step.kind !== 'refuse', () => `the node refused: ${JSON.stringify(step)}`);

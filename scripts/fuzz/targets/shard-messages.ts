@@ -17,25 +17,9 @@ import {
 } from '../../../src/shard/messages.ts';
 import { readStats, ShardStats } from '../../../src/shard/stats.ts';
 import { bytes, samples, u8 } from '../arbitraries.ts';
+import { anyBatch, body, type Log, logged, u32 } from '../shard-batches.ts';
 import { Tape } from '../tape.ts';
 import { type FuzzTarget, oracle, sameValue } from '../target.ts';
-
-type Log = unknown[][];
-
-/** A handler of any kind that writes down what it is called with; records of streams go to one of their own. */
-function logged<Handler extends object>(log: Log): Handler {
-  return new Proxy({} as Handler, {
-    get: (_, method) =>
-      method === 'streams'
-        ? logged(log)
-        : (...values: unknown[]) => {
-            log.push([method, ...values.map((value) => (value instanceof Uint8Array ? value.slice() : value))]);
-          },
-  });
-}
-
-const u32 = (tape: Tape) => tape.below(0x1_0000) * tape.pick([1, 0x1_0000]) + tape.below(0x100);
-const body = (tape: Tape) => tape.take(tape.pick([0, 1, tape.below(64), tape.below(0x400)]));
 
 function inbound(input: Uint8Array): void {
   const tape = new Tape(input);
@@ -138,21 +122,6 @@ function outbound(input: Uint8Array): void {
   sameValue(read, expected, 'outbound records');
 }
 
-/** Both sides are this program, so bytes of another are an assertion: it has to come, and soon. */
-function anyBytes(input: Uint8Array): void {
-  const batch = Uint8Array.from(input);
-  for (const read of [() => readInbound(batch, logged([])), () => readOutbound(batch, logged([]))]) {
-    try {
-      read();
-    } catch (error) {
-      const expected =
-        error instanceof RangeError ||
-        (error instanceof Error && /^unknown (inbound record|outbound record|reason) /.test(error.message));
-      if (!expected) throw error;
-    }
-  }
-}
-
 function stats(input: Uint8Array): void {
   const values = new Float64Array(input.buffer, input.byteOffset, input.length >> 3);
   const { counters, drops, gauges } = readStats(values);
@@ -175,7 +144,7 @@ const batches = fc.tuple(u8, bytes(8, 80)).map(([length, rest]) => Uint8Array.fr
 export const targets: readonly FuzzTarget[] = [
   { name: 'shard-inbound', run: inbound, fresh: programs, seeds: () => samples(programs) },
   { name: 'shard-outbound', run: outbound, fresh: programs, seeds: () => samples(programs) },
-  { name: 'shard-batch-bytes', run: anyBytes, fresh: batches, seeds: () => samples(batches) },
+  { name: 'shard-batch-bytes', run: anyBatch, fresh: batches, seeds: () => samples(batches) },
   {
     name: 'shard-stats',
     run: stats,

@@ -15,26 +15,9 @@ import {
 import { STREAM_END_REASONS } from '../../../src/shard/stream-end.ts';
 import { outboundStreams, writeStreamAnswer, writeStreamClosed } from '../../../src/shard/stream-messages.ts';
 import { bytes, samples, u8 } from '../arbitraries.ts';
+import { anyBatch, body, type Log, logged, u32 } from '../shard-batches.ts';
 import { Tape } from '../tape.ts';
 import { type FuzzTarget, sameValue } from '../target.ts';
-
-type Log = unknown[][];
-
-/** A handler, and its handler of streams, that write down what they are called with. */
-function logged<Handler extends object>(log: Log): Handler {
-  const recorder = (inner: Record<string, unknown>): object =>
-    new Proxy(inner, {
-      get: (target, method) =>
-        target[String(method)] ??
-        ((...values: unknown[]) => {
-          log.push([method, ...values.map((value) => (value instanceof Uint8Array ? value.slice() : value))]);
-        }),
-    });
-  return recorder({ streams: recorder({}) }) as Handler;
-}
-
-const u32 = (tape: Tape) => tape.below(0x1_0000) * tape.pick([1, 0x1_0000]) + tape.below(0x100);
-const body = (tape: Tape) => tape.take(tape.pick([0, 1, tape.below(64), tape.below(0x400)]));
 
 function records(input: Uint8Array): void {
   const tape = new Tape(input);
@@ -87,19 +70,6 @@ function records(input: Uint8Array): void {
   sameValue(readOut, out, 'outbound records');
 }
 
-/** Both sides are this program, so bytes of another are an assertion: it has to come, and soon. */
-function anyBytes(input: Uint8Array): void {
-  const batch = Uint8Array.from(input);
-  for (const read of [() => readInbound(batch, logged([])), () => readOutbound(batch, logged([]))]) {
-    try {
-      read();
-    } catch (error) {
-      const named = /^unknown (?:(?:in|out)bound record|reason) /;
-      if (!(error instanceof RangeError || (error instanceof Error && named.test(error.message)))) throw error;
-    }
-  }
-}
-
 const programs = bytes(0, 300);
 const batches = fc
   .tuple(u8, fc.integer({ min: 31, max: 36 }), bytes(8, 80))
@@ -112,7 +82,7 @@ export const targets: readonly FuzzTarget[] = [
   { name: 'shard-streams-records', run: records, fresh: programs, seeds: () => samples(programs) },
   {
     name: 'shard-streams-bytes',
-    run: anyBytes,
+    run: anyBatch,
     fresh: fc.oneof(batches, inboundBatches),
     seeds: () => [...samples(batches), ...samples(inboundBatches)],
   },
